@@ -1,0 +1,255 @@
+"""Read and write maps in the format of ROS ``map_server``: a YAML file beside a PGM or PNG picture.
+
+The meaning of every pixel follows nav2_map_server (``map_io.cpp``), with one difference: a site only knows free,
+occupied and unknown, so cells of the modes ``scale`` and ``raw`` that are neither clearly free nor clearly occupied
+become unknown. Unknown space is never driven on.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numba import njit
+from PIL import Image
+
+from dyna_nav.site.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyMap, SiteError
+
+MODES = ("trinary", "scale", "raw")
+LARGEST = 100_000_000  # cells; above it a wrong resolution or a wrong picture is likelier than a real hall
+
+
+@dataclass(frozen=True)
+class MapDescription:
+    """The fields of a map's YAML file, checked. origin: x [m], y [m], yaw [rad] of the picture's lower left corner."""
+
+    image: Path
+    resolution: float
+    origin: tuple[float, float, float]
+    negate: bool
+    occupied_thresh: float
+    free_thresh: float
+    mode: str
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file. Raises SiteError when it is missing, unreadable or not YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SiteError(f"{path}: the file does not exist; give the path of an existing YAML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise SiteError(f"{path}: cannot be read ({reason}); give the path of a readable YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise SiteError(f"{path}: not valid YAML{where}; correct the file") from None
+
+
+def number(value: Any, path: Path, field: str, hint: str) -> float:
+    """A finite float from a YAML value (PyYAML takes 5e-2 for text). Raises SiteError naming path and field."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise SiteError(f"{path}: {field} is {value!r}, not a number; {hint}") from None
+    if not math.isfinite(result):
+        raise SiteError(f"{path}: {field} is {result}; {hint}")
+    return result
+
+
+def read_description(path: Path) -> MapDescription:
+    """Read and check a map's YAML file. Raises SiteError, one sentence, for anything missing or out of range."""
+    fields = read_yaml(path)
+    if not isinstance(fields, dict):
+        raise SiteError(
+            f"{path}: holds no map description; a map_server file has fields image, resolution, origin, negate, "
+            "occupied_thresh and free_thresh"
+        )
+    for field in ("image", "resolution", "origin", "negate", "occupied_thresh", "free_thresh"):
+        if fields.get(field) is None:
+            raise SiteError(f"{path}: field {field} is missing; add it as map_server's format asks")
+
+    image = fields["image"]
+    if not isinstance(image, str) or not image:
+        raise SiteError(f"{path}: image is {image!r}; it must be the name of a pgm or png file")
+    resolution = number(fields["resolution"], path, "resolution", "give the edge of a cell in metres, above 0")
+    if resolution <= 0.0:
+        raise SiteError(f"{path}: resolution is {resolution:g}; give the edge of a cell in metres, above 0")
+    origin = fields["origin"]
+    if not isinstance(origin, (list, tuple)) or len(origin) != 3:
+        raise SiteError(f"{path}: origin is {origin!r}; give three numbers: x [m], y [m], yaw [rad]")
+    pose = tuple(number(entry, path, f"origin[{i}]", "give finite x [m], y [m], yaw [rad]")
+                 for i, entry in enumerate(origin))  # fmt: skip
+    negate = fields["negate"]
+    if negate not in (0, 1, False, True):
+        raise SiteError(f"{path}: negate is {negate!r}; it must be 0 or 1")
+    occupied = number(fields["occupied_thresh"], path, "occupied_thresh", "give a number between 0 and 1")
+    free = number(fields["free_thresh"], path, "free_thresh", "give a number between 0 and 1")
+    if not 0.0 <= free < occupied <= 1.0:
+        raise SiteError(
+            f"{path}: free_thresh is {free:g} and occupied_thresh is {occupied:g}; "
+            "they must satisfy 0 <= free_thresh < occupied_thresh <= 1"
+        )
+    mode = fields.get("mode", "trinary")
+    if mode not in MODES:
+        raise SiteError(f"{path}: mode is {mode!r}; it must be one of {', '.join(MODES)}")
+    return MapDescription(path.parent / image, resolution, pose, bool(negate), occupied, free, mode)
+
+
+def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Grey values of a picture, top row first: (sum over colour channels int32 [rows, cols], alpha or None, white).
+
+    ``white`` is the sum of a white pixel; alpha is 0..255. Raises SiteError for a picture that cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.width * picture.height > LARGEST:
+                    raise SiteError(
+                        f"{path}: the picture has {picture.width} x {picture.height} cells, more than {LARGEST:.0e}; "
+                        "use a coarser resolution"
+                    )
+                if picture.mode.startswith("I") or picture.mode == "F":  # PGM with a maximum above 255, 16 bit PNG
+                    return np.asarray(picture).astype(np.int32), None, 65535
+                if picture.mode == "P":
+                    picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+                elif picture.mode not in ("L", "LA", "RGB", "RGBA"):
+                    picture = picture.convert("RGB")
+                pixels = np.asarray(picture)
+    except FileNotFoundError:
+        raise SiteError(f"{path}: the map's picture does not exist; correct the field image of its YAML file") from None
+    except SiteError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
+        raise SiteError(
+            f"{path}: the map's picture cannot be read ({error}); save it again as pgm or png"
+        ) from None
+    if pixels.ndim == 2:
+        return pixels.astype(np.int32), None, 255
+    colours = 3 if pixels.shape[2] >= 3 else 1
+    alpha = pixels[..., colours] if pixels.shape[2] > colours else None
+    return pixels[..., :colours].sum(axis=2, dtype=np.int32), alpha, 255 * colours
+
+
+def classify(shade_sum: np.ndarray, alpha: np.ndarray | None, white: int, map_: MapDescription) -> np.ndarray:
+    """Cells int8 (0, 100, -1) from the pixels of :func:`read_pixels`, by the rules of nav2_map_server."""
+    if map_.mode == "trinary" and alpha is not None:
+        # map_server averages the alpha channel in with the colours, here as one more channel in which opaque is bright.
+        channels = white // 255
+        # A grey picture counts as three equal channels there, so alpha weighs a quarter in both cases.
+        shade_sum, white = shade_sum * (3 // channels) + alpha, 4 * 255
+    shade = np.arange(white + 1) / white
+    if map_.mode == "raw":
+        percent = np.rint(shade * 255.0)
+        occupied = (percent > 100.0 * map_.occupied_thresh) & (percent <= 100.0)
+        free = percent < 100.0 * map_.free_thresh
+        free |= percent == 0.0
+    else:
+        occupancy = shade if map_.negate else 1.0 - shade
+        occupied = occupancy > map_.occupied_thresh
+        free = occupancy < map_.free_thresh
+    table = np.full(white + 1, UNKNOWN, np.int8)
+    table[free] = FREE
+    table[occupied] = OCCUPIED
+    cells = table[shade_sum]
+    if map_.mode == "scale" and alpha is not None:
+        cells[alpha != 255] = UNKNOWN
+    return cells
+
+
+@njit(cache=True)
+def _turned(cells, cosine, sine, left, bottom, rows, cols):  # pragma: no cover
+    """Resample cells, turned about their lower left corner, onto [rows, cols] whose corner is (left, bottom) in cells.
+
+    Two unit squares turned against each other overlap exactly when their shadows overlap on all four edge normals;
+    a target cell takes the worst of what it overlaps: occupied, then unknown, then free.
+    """
+    half = 0.5 + 0.5 * (abs(cosine) + abs(sine)) - 1e-6  # squares that only touch do not overlap
+    result = np.empty((rows, cols), np.int8)
+    for row in range(rows):
+        for col in range(cols):
+            x, y = left + col + 0.5, bottom + row + 0.5
+            u, v = cosine * x + sine * y, -sine * x + cosine * y
+            worst = 0
+            for j in range(int(np.floor(v)) - 1, int(np.floor(v)) + 2):
+                for i in range(int(np.floor(u)) - 1, int(np.floor(u)) + 2):
+                    du, dv = i + 0.5 - u, j + 0.5 - v
+                    dx, dy = cosine * du - sine * dv, sine * du + cosine * dv
+                    if abs(du) >= half or abs(dv) >= half or abs(dx) >= half or abs(dy) >= half:
+                        continue
+                    inside = 0 <= j < cells.shape[0] and 0 <= i < cells.shape[1]
+                    value = cells[j, i] if inside else -1
+                    if value == 100 or (value == -1 and worst == 0):
+                        worst = value
+            result[row, col] = worst
+    return result
+
+
+def axis_aligned(cells: np.ndarray, resolution: float, origin: tuple[float, float, float]) -> OccupancyMap:
+    """An axis-aligned map from cells [rows, cols] (row 0 lowest) whose lower left corner has the pose origin.
+
+    Where a cell of the result overlaps several, occupied beats unknown beats free; outside is unknown.
+    """
+    x, y, yaw = origin
+    yaw = math.remainder(yaw, 2.0 * math.pi)
+    if abs(yaw) * max(cells.shape) < 1e-3:  # the far corner moves by less than a thousandth of a cell
+        return OccupancyMap(cells, resolution, (x, y))
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    rows, cols = cells.shape
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    corners = np.array([(0.0, 0.0), (cols, 0.0), (0.0, rows), (cols, rows)]) @ turn
+    left, bottom = corners.min(axis=0)
+    across, up = np.ceil(corners.max(axis=0) - (left, bottom) - 1e-6).astype(int)
+    turned = _turned(np.ascontiguousarray(cells), cosine, sine, left, bottom, up, across)
+    return OccupancyMap(turned, resolution, (x + left * resolution, y + bottom * resolution))
+
+
+def read_map(path: str | Path) -> OccupancyMap:
+    """Read a map_server map. path: its YAML file. Raises SiteError, one sentence, for all that is wrong."""
+    path = Path(path)
+    description = read_description(path)
+    cells = classify(*read_pixels(description.image), description)
+    grid = axis_aligned(cells[::-1], description.resolution, description.origin)
+    if not grid.free.any():
+        raise SiteError(
+            f"{path}: the map has no free space; check negate, mode and the thresholds against the picture "
+            f"{description.image.name}"
+        )
+    return grid
+
+
+def save_map(site: Any, path: str | Path) -> Path:
+    """Write a site as map_server files: ``path`` (.yaml), the picture and ``<stem>.stations.yaml`` beside it.
+
+    Returns the YAML file's path; :func:`dyna_nav.site.load_site` reads the same site back.
+    """
+    path = Path(path).with_suffix(".yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid: OccupancyMap = site.map
+    pixels = np.full(grid.shape, 205, np.uint8)
+    pixels[grid.cells == FREE] = 254
+    pixels[grid.cells == OCCUPIED] = 0
+    Image.fromarray(pixels[::-1]).save(path.with_suffix(".pgm"))
+    description = {
+        "image": path.with_suffix(".pgm").name,
+        "mode": "trinary",
+        "resolution": grid.resolution,
+        "origin": [*grid.origin, 0.0],
+        "negate": 0,
+        "occupied_thresh": 0.65,
+        "free_thresh": 0.196,  # just below the grey 205 of unknown cells
+    }
+    path.write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    stations = [{"name": s.name, "x": s.x, "y": s.y, "yaw": s.yaw, "kind": s.kind} for s in site.stations]
+    beside = path.with_name(path.stem + ".stations.yaml")
+    beside.write_text(yaml.safe_dump({"stations": stations}, sort_keys=False), encoding="utf-8")
+    return path
