@@ -1,0 +1,96 @@
+"""What runs inside the robot's base: firmware ramps, wheel servos' torque limits, wheel odometry, battery drain."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def drive_tick(
+    target, setpoint, limits, geometry, torques, power, dt, battery, wheel_speed, force, ctrl, force_range
+):
+    """One physics step of every base, in place.
+
+    target [n, 2] (m/s, rad/s) is what was commanded; setpoint [n, 2] follows it within limits (max speed, max turn
+    rate, acceleration, deceleration, turn acceleration, tracking band [m/s]). geometry: wheel radius, distance of a
+    wheel from the centre. torques: driving, braking [N m]. power: idle [W], efficiency, capacity [J]. wheel_speed,
+    force [2 n] are what the motors do now; ctrl [2 n] (rad/s) and force_range [2 n, 2] are what they are told.
+    A robot with a flat battery stands.
+    """
+    wheel, half_track = geometry
+    for i in range(target.shape[0]):
+        if battery[i] > 0.0:
+            speed = min(max(target[i, 0], -limits[0]), limits[0])
+            turn = min(max(target[i, 1], -limits[1]), limits[1])
+        else:
+            speed = turn = 0.0
+        # A base too weak for its ramp (heavy load, wall) must not hoard speed that braking would first have to undo.
+        left, right = wheel * wheel_speed[2 * i], wheel * wheel_speed[2 * i + 1]
+        band = limits[5]
+        now = min(max(setpoint[i, 0], 0.5 * (left + right) - band), 0.5 * (left + right) + band)
+        # Towards standstill the brake's limit holds, away from it the motor's; through zero within one step is braking.
+        braking = now * (speed - now) < 0.0
+        change = (limits[3] if braking else limits[2]) * dt
+        if braking and speed * now < 0.0:
+            speed = 0.0
+        setpoint[i, 0] = now + min(max(speed - now, -change), change)
+        change = limits[4] * dt
+        spin, band = 0.5 * (right - left) / half_track, band / half_track
+        now = min(max(setpoint[i, 1], spin - band), spin + band)
+        setpoint[i, 1] = now + min(max(turn - now, -change), change)
+        watts = power[0]
+        for side in range(2):
+            k = 2 * i + side
+            sign = -1.0 if side == 0 else 1.0
+            ctrl[k] = (setpoint[i, 0] + sign * setpoint[i, 1] * half_track) / wheel
+            rolling = wheel_speed[k]
+            force_range[k, 0] = -(torques[1] if rolling > 0.0 else torques[0])
+            force_range[k, 1] = torques[1] if rolling < 0.0 else torques[0]
+            watts += max(0.0, force[k] * rolling) / power[1]
+        battery[i] = max(0.0, battery[i] - watts * dt / power[2])
+
+
+@njit(cache=True, nogil=True)
+def sensor_tick(error, twist, noise, sigma, keep, wheel_speed, yaw_rate, wheel, half_track):
+    """One physics step of localisation and odometry, in place.
+
+    error [n, 3] (m, m, rad) wanders about zero (Ornstein-Uhlenbeck, exact for a step with keep = exp(-dt / tau));
+    twist [n, 2] is the wheels' mean speed and the gyroscope's rate. noise [n, 5] is standard normal, sigma [5] its
+    scale.
+    """
+    fresh = math.sqrt(1.0 - keep * keep)
+    for i in range(error.shape[0]):
+        for axis in range(3):
+            error[i, axis] = keep * error[i, axis] + fresh * sigma[axis] * noise[i, axis]
+        mean = 0.5 * wheel * (wheel_speed[2 * i] + wheel_speed[2 * i + 1])
+        twist[i, 0] = mean + sigma[3] * noise[i, 3]
+        twist[i, 1] = yaw_rate[i] + sigma[4] * noise[i, 4]
+
+
+@njit(cache=True, nogil=True)
+def touching_pairs(geoms, distance, owner, robots, pairs, where):
+    """Pairs [k, 2] of owners in contact with a robot among them; where [k] is the contact's index. Returns k.
+
+    geoms [contacts, 2], distance [contacts] (m, negative: overlap); owner [geoms]. Each pair once, the robot (of two:
+    the lower one) first; contacts with the floor (owner -1) do not count.
+    """
+    count = 0
+    for c in range(geoms.shape[0]):
+        if distance[c] > 0.0 or count == pairs.shape[0]:
+            continue
+        a, b = owner[geoms[c, 0]], owner[geoms[c, 1]]
+        if a == -1 or b == -1 or a == b:
+            continue
+        if b >= 0 and (a < 0 or b < a):
+            a, b = b, a
+        if a < 0 or a >= robots:
+            continue
+        known = False
+        for k in range(count):
+            known = known or (pairs[k, 0] == a and pairs[k, 1] == b)
+        if not known:
+            pairs[count, 0], pairs[count, 1], where[count] = a, b, c
+            count += 1
+    return count
