@@ -1,0 +1,150 @@
+"""What the OOD detector sees of a robot: its motion, the room around it, what the world model got wrong, and how the
+laser compares with the map.
+
+The laser is compared beam by beam with a ray cast through the map. Being *shorter* than the map says is familiar:
+pallets, people and other robots stand in halls. Looking *through* what the map says is solid is not: racks were
+moved, the laser is turned, or the robot is not where it believes. Grazing beams and the localisation's noise are kept
+out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.world_model.encoding import (
+    BODY_POINTS,
+    CLEARANCE_LIMIT,
+    CLEARANCE_POINTS,
+    OUTPUT_NAMES,
+    STATE_OUTPUTS,
+    field_clearance,
+)
+
+SECTORS = 12  # of 30 degrees, counter-clockwise from the first beam
+NEIGHBOURHOOD = math.radians(2.0)  # beams this near may stand for each other [rad]
+SLACK = 0.15  # difference between measured and expected range that means nothing [m]
+DIFFERENCE_LIMIT = 3.0  # differences count up to this [m]
+RANGE_LIMIT = 6.0  # ranges beyond this look the same [m]
+SUMMARY = 3 * SECTORS + 1
+
+FEATURE_NAMES = (
+    "speed",
+    "turn_rate",
+    *(f"clearance_{point}" for point in range(CLEARANCE_POINTS)),
+    *(f"residual_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # of the last step, asinh of standard deviations
+    *(f"drift_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # asinh(sum / sqrt(count)) over the window
+    *(f"scatter_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # asinh of the root mean square over the window
+    *(f"range_{sector}" for sector in range(SECTORS)),  # smallest range [m]
+    *(f"through_{sector}" for sector in range(SECTORS)),  # mean range beyond what the map allows [m]
+    *(f"short_{sector}" for sector in range(SECTORS)),  # mean range short of what the map promises [m]
+    "invalid_beams",  # share of beams that are not numbers or not positive
+)
+OOD_FEATURES = len(FEATURE_NAMES)
+RESIDUALS = 2 + CLEARANCE_POINTS  # where the residual features begin
+LASER = RESIDUALS + 3 * STATE_OUTPUTS  # where the laser's begin
+GROUPS = (("state", 0, RESIDUALS), ("motion differs from the model", RESIDUALS, LASER), ("laser", LASER, OOD_FEATURES))
+
+
+@njit(cache=True, nogil=True)
+def expected_ranges(x, y, yaw, angles, reach, field, cells, origin_x, origin_y, resolution, out):
+    """Ranges [beams] that the map promises from one pose: out [m], reach where open, NaN where unknown space begins.
+
+    field float32 [rows, cols] is the clearance of each cell [m], cells int8 [rows, cols] the occupancy. The ray leaps
+    by the clearance of the cell it is in, so a beam costs a dozen steps.
+    """
+    slack = 0.71 * resolution
+    for beam in range(angles.shape[0]):
+        cos, sin = math.cos(yaw + angles[beam]), math.sin(yaw + angles[beam])
+        distance = 0.0
+        found = reach
+        while distance < reach:
+            col = math.floor((x + distance * cos - origin_x) / resolution)
+            row = math.floor((y + distance * sin - origin_y) / resolution)
+            if row < 0 or col < 0 or row >= field.shape[0] or col >= field.shape[1]:
+                found = np.nan
+                break
+            if cells[row, col] != 0:
+                found = distance if cells[row, col] > 0 else np.nan
+                break
+            distance += max(field[row, col] - slack, 0.5 * resolution)
+        out[beam] = found
+
+
+@njit(cache=True, nogil=True)
+def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
+    """Compare scans with the map: pose [n, 3], scan [n, beams] [m] -> out float32 [n, SUMMARY].
+
+    angles [beams] [rad] rise evenly; reach [m] is the laser's greatest range; expected [beams] is room to work in;
+    the rest as in expected_ranges. A robot with a NaN pose gets zeros.
+    """
+    beams = angles.shape[0]
+    spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0
+    near = int(math.ceil(NEIGHBOURHOOD / spacing - 1e-9))
+    for i in range(pose.shape[0]):
+        for column in range(SUMMARY):
+            out[i, column] = 0.0
+        if math.isnan(pose[i, 0] + pose[i, 1] + pose[i, 2]):
+            continue
+        expected_ranges(
+            pose[i, 0], pose[i, 1], pose[i, 2], angles, reach, field, cells, origin_x, origin_y, resolution, expected
+        )
+        invalid = 0
+        for sector in range(SECTORS):
+            first, last = sector * beams // SECTORS, (sector + 1) * beams // SECTORS
+            nearest, through, short = RANGE_LIMIT, 0.0, 0.0
+            for beam in range(first, last):
+                measured = scan[i, beam]
+                if math.isnan(measured) or measured <= 0.0:
+                    invalid += 1
+                    continue
+                measured = min(measured, reach)
+                nearest = min(nearest, measured)
+                farthest, closest = 0.0, reach
+                for k in range(beam - near, beam + near + 1):
+                    value = expected[k % beams]
+                    if math.isnan(value):  # unknown space: the map promises nothing
+                        farthest, closest = reach, 0.0
+                        break
+                    farthest, closest = max(farthest, value), min(closest, value)
+                through += min(max(measured - farthest - SLACK, 0.0), DIFFERENCE_LIMIT)
+                short += min(max(closest - measured - SLACK, 0.0), DIFFERENCE_LIMIT)
+            count = max(last - first, 1)
+            out[i, sector] = nearest
+            out[i, SECTORS + sector] = through / count
+            out[i, 2 * SECTORS + sector] = short / count
+        out[i, 3 * SECTORS] = invalid / beams
+
+
+@njit(cache=True, nogil=True)
+def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, resolution, out):
+    """Write the detector's input: out float32 [n, OOD_FEATURES], in the order of FEATURE_NAMES.
+
+    pose [n, 3], twist [n, 2]; history [n, window, 6] is a ring of normalised residuals (NaN where there was none) and
+    newest the place of the last; summary [n, SUMMARY] as from scan_summary.
+    """
+    for i in range(pose.shape[0]):
+        out[i, 0] = twist[i, 0]
+        out[i, 1] = twist[i, 1]
+        cos, sin = math.cos(pose[i, 2]), math.sin(pose[i, 2])
+        for point in range(CLEARANCE_POINTS):
+            x = pose[i, 0] + cos * BODY_POINTS[point, 0] - sin * BODY_POINTS[point, 1]
+            y = pose[i, 1] + sin * BODY_POINTS[point, 0] + cos * BODY_POINTS[point, 1]
+            value = field_clearance(x, y, field, origin_x, origin_y, resolution)
+            out[i, 2 + point] = min(value, CLEARANCE_LIMIT)
+        for dim in range(STATE_OUTPUTS):
+            total, squares, count = 0.0, 0.0, 0
+            for place in range(history.shape[1]):
+                value = history[i, place, dim]
+                if not math.isnan(value):
+                    total += value
+                    squares += value * value
+                    count += 1
+            last = history[i, newest, dim]
+            out[i, RESIDUALS + dim] = 0.0 if math.isnan(last) else math.asinh(last)
+            out[i, RESIDUALS + STATE_OUTPUTS + dim] = math.asinh(total / math.sqrt(count)) if count else 0.0
+            out[i, RESIDUALS + 2 * STATE_OUTPUTS + dim] = math.asinh(math.sqrt(squares / count)) if count else 0.0
+        for column in range(SUMMARY):
+            out[i, LASER + column] = summary[i, column]

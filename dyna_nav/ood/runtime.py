@@ -1,0 +1,118 @@
+"""Is the state one that the model has ever seen? Scores every robot once per cycle; no torch.
+
+One cycle over the threshold is only suspicious; a robot's state is novel when ``persistence`` of its last ``window``
+cycles were, and familiar again after ``resume`` seconds without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.controller import Observation
+from dyna_nav.ood.features import FEATURE_NAMES, GROUPS, OOD_FEATURES, SUMMARY, assemble, scan_summary
+from dyna_nav.parameters import parameter
+from dyna_nav.world_model.bundle import Bundle
+from dyna_nav.world_model.encoding import STATE_OUTPUTS
+from dyna_nav.world_model.sessions import start_session
+
+WINDOW = 10  # cycles over which the residuals' drift and scatter are taken
+
+
+@dataclass(frozen=True)
+class OODConfig:
+    """How the detector leads back to driving."""
+
+    resume: float = parameter(1.0, "time without a suspicious cycle before driving resumes [s]", minimum=0, maximum=60)
+
+
+@dataclass(frozen=True)
+class OODReport:
+    """The detector's verdict of one cycle, row i is robot i."""
+
+    score: np.ndarray  # [n] reconstruction error; above the bundle's threshold a cycle is suspicious
+    novel: np.ndarray  # bool [n] stand still
+    reason: tuple[str, ...]  # per robot: what is new about a novel state, "" while it is familiar
+
+
+class OODDetector:
+    """Scores states against a bundle's autoencoder; keeps a second of history per robot."""
+
+    def __init__(self, bundle: Bundle, site, provider: str = "auto", config: OODConfig | None = None):
+        self.calibration = bundle.calibration.ood
+        self._config = config or OODConfig()
+        started = start_session(bundle.vae, provider, 1, f"{bundle.version}-vae", (None, OOD_FEATURES))
+        self._session, self.provider, self.warnings = started.session, started.provider, list(started.warnings)
+        self._field, self._cells = site.clearance, site.map.cells
+        self._grid = (*site.map.origin, site.map.resolution)
+        self._resize(0)
+
+    def reset(self, robot: int | None = None) -> None:
+        """Forget the history of one robot, or of all."""
+        rows = slice(None) if robot is None else robot
+        self._history[rows] = np.nan
+        self._suspicious[rows] = False
+        self._novel[rows] = False
+        self._last_suspicious[rows] = -np.inf
+
+    def update(self, observation: Observation, residual: np.ndarray) -> OODReport:
+        """Judge the newest observation.
+
+        residual [n, 6]: of the step that led here, from ResidualTracker; NaN where there is none. A robot with a NaN
+        pose has score NaN and keeps its verdict: its inputs are bad, which is another reason to stand.
+        """
+        robots = len(observation.pose)
+        if robots != len(self._novel):
+            self._resize(robots)
+        self._cycle += 1
+        place = self._cycle % WINDOW
+        self._history[:, place] = residual
+        features = self._features_of(observation, place)
+        errors = self._session.run(None, {"features": features})[0]
+        good = np.isfinite(observation.pose).all(axis=1)
+        score = np.where(good, errors.mean(axis=1), np.nan)
+        over = good & (score > self.calibration.threshold)
+        self._suspicious[:, self._cycle % self.calibration.window] = over
+        self._last_suspicious[over] = observation.time
+        alarmed = self._suspicious.sum(axis=1) >= self.calibration.persistence
+        calm = good & (observation.time - self._last_suspicious >= self._config.resume)
+        self._novel = (self._novel | alarmed) & ~calm
+        reason = tuple(_reason(errors[i]) if novel else "" for i, novel in enumerate(self._novel))
+        return OODReport(score, self._novel.copy(), reason)
+
+    def features(self, observation: Observation) -> np.ndarray:
+        """The detector's input [n, OOD_FEATURES] of the observation last given to ``update``."""
+        return self._features_of(observation, self._cycle % WINDOW)
+
+    def _features_of(self, observation: Observation, place: int) -> np.ndarray:
+        robots, beams = observation.scan.shape
+        summary = np.empty((robots, SUMMARY), np.float32)
+        scan_summary(
+            observation.pose,
+            observation.scan,
+            observation.scan_angles,
+            float(observation.scan_max),
+            self._field,
+            self._cells,
+            *self._grid,
+            np.empty(beams),
+            summary,
+        )
+        features = np.empty((robots, OOD_FEATURES), np.float32)
+        assemble(observation.pose, observation.twist, self._history, place, summary, self._field, *self._grid, features)
+        return np.nan_to_num(features, copy=False)
+
+    def _resize(self, robots: int) -> None:
+        self._cycle = -1
+        self._history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
+        self._suspicious = np.zeros((robots, self.calibration.window), bool)
+        self._novel = np.zeros(robots, bool)
+        self._last_suspicious = np.full(robots, -np.inf)
+
+
+def _reason(errors: np.ndarray) -> str:
+    """The group of features and the one feature that the autoencoder rebuilt worst."""
+    totals = [errors[first:last].sum() for _, first, last in GROUPS]
+    name, first, last = GROUPS[int(np.argmax(totals))]
+    return f"novel {name}: {FEATURE_NAMES[first + int(np.argmax(errors[first:last]))]}"

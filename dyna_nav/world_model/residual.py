@@ -1,0 +1,89 @@
+"""What the world model got wrong in the last step: the signal for OOD detection, the circuit breaker and drift."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dyna_nav.controller import Observation
+from dyna_nav.world_model.encoding import (
+    CLEARANCE_POINTS,
+    FEATURES,
+    OUTPUTS,
+    STATE_OUTPUTS,
+    encode_rows,
+    lower_to_scan,
+    map_clearances,
+    measure_delta,
+)
+from dyna_nav.world_model.runtime import WorldModel
+
+
+class ResidualTracker:
+    """Predicts every real step and compares: one call per cycle.
+
+    ``update`` is told the newest observation; ``commanded`` the command sent for it. A robot has no residual (NaN)
+    until it has been seen twice in a row, steps ``mdp.STEP`` apart, with good inputs.
+    """
+
+    def __init__(self, model: WorldModel, site, robots: int):
+        self.model = model
+        self._field, self._origin, self._resolution = site.clearance, site.map.origin, site.map.resolution
+        self._features = np.zeros((robots, FEATURES), np.float32)
+        self._clearances = np.zeros((robots, CLEARANCE_POINTS))
+        self._measured = np.zeros((robots, OUTPUTS))
+        self._previous = np.zeros((robots, 2))
+        self._before: Observation | None = None
+        self._commanded = np.full((robots, 2), np.nan)
+
+    def reset(self, robot: int | None = None) -> None:
+        """Forget the last step of one robot, or of all: after a restart or a new localisation."""
+        self._commanded[slice(None) if robot is None else robot] = np.nan
+
+    def commanded(self, observation: Observation, commands: np.ndarray) -> None:
+        """Remember what was known and what was sent: commands [n, 2] (m/s, rad/s)."""
+        known = np.isfinite(self._commanded).all(axis=1)
+        self._previous[:] = np.where(known[:, None], self._commanded, commands)
+        self._commanded[:] = commands
+        self._before = observation
+
+    def update(self, observation: Observation, step: float) -> tuple[np.ndarray, np.ndarray]:
+        """Compare the prediction with what came.
+
+        step [s] is how far apart two observations should be; a robot whose observation is another half step off has no
+        residual. Returns residual [n, 6] (measured minus predicted, over the predicted standard deviation of the
+        mixture) and error [n], the mean squared error of the state in normalised units, to compare with
+        ``WorldModel.training_error``; both NaN where there is none.
+        """
+        robots = len(self._commanded)
+        residual, error = np.full((robots, STATE_OUTPUTS), np.nan), np.full(robots, np.nan)
+        before = self._before
+        if before is None or abs(observation.time - before.time - step) > 0.5 * step:
+            return residual, error
+        good = (
+            np.isfinite(self._commanded).all(axis=1)
+            & np.isfinite(before.pose).all(axis=1)
+            & np.isfinite(observation.pose).all(axis=1)
+        )
+        if not good.any():
+            return residual, error
+        pose = np.where(good[:, None], before.pose, 0.0)
+        map_clearances(pose, self._field, *self._origin, self._resolution, self._clearances)
+        lower_to_scan(before.scan, before.scan_angles, self._clearances)
+        encode_rows(
+            pose,
+            before.twist,
+            before.battery,
+            before.goal,
+            self._previous,
+            self._commanded,
+            self._clearances,
+            self._features,
+        )
+        mean, variance = self.model.predict_mixture(self._features)
+        measure_delta(
+            pose, before.twist, before.battery, observation.pose, observation.twist, observation.battery, self._measured
+        )
+        difference = self._measured[:, :STATE_OUTPUTS] - mean[:, :STATE_OUTPUTS]
+        residual[good] = (difference / np.sqrt(variance[:, :STATE_OUTPUTS]))[good]
+        error[good] = np.square(difference / self.model.output_scale[:STATE_OUTPUTS]).mean(axis=1)[good]
+        return residual, error
