@@ -1,0 +1,108 @@
+"""The braking rule: an action is admissible only if braking to a standstill after it touches nothing.
+
+Each robot publishes the path it would take: its last command until the new one arrives, the new one for one step, then
+full braking. An action is admissible when that path keeps its distance from the map as it is now and, at every instant,
+from the published paths of all others; robots choose in turn, and who has not chosen yet is taken to brake at once. If
+the rule holds at one step, braking keeps it at the next, so by induction nobody collides. The margin covers what the
+kinematics here leave out: localisation, tracking and timing errors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.mdp import STEP, RobotModel
+from dyna_nav.parameters import parameter
+from dyna_nav.planning.obstacles import clearance_at
+
+PATH_STEP = 0.05  # time between two points of a braking path [s]
+
+
+@dataclass(frozen=True)
+class BrakingConfig:
+    """Margins of the braking rule."""
+
+    margin: float = parameter(0.06, "distance kept from anything while braking [m]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.03, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
+    latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=1)
+
+
+def path_length(robot: RobotModel, config: BrakingConfig) -> int:
+    """Points of a braking path that reaches standstill from full speed."""
+    stop = max(robot.max_speed / robot.deceleration, robot.max_turn_rate / robot.turn_acceleration)
+    return 2 + math.ceil((config.latency + STEP + stop) / PATH_STEP)
+
+
+@njit(cache=True, nogil=True)
+def approach(value, target, up, down):
+    """A speed after one time step towards its target; up and down are the largest changes away from and towards zero."""
+    if target > value:
+        return min(target, value + (up if value >= 0.0 else down))
+    return max(target, value - (up if value <= 0.0 else down))
+
+
+@njit(cache=True, nogil=True)
+def braking_path(pose, twist, previous, command, limits, latency, hold, out):
+    """Write the positions [points, 2] [m] of a robot that gets a command for ``hold`` seconds and then brakes.
+
+    pose [3] map frame; twist [2] (m/s, rad/s); previous, command [2]; limits: acceleration, deceleration [m/s^2] and
+    turn acceleration [rad/s^2].
+    """
+    x, y, yaw, v, w = pose[0], pose[1], pose[2], twist[0], twist[1]
+    out[0, 0], out[0, 1] = x, y
+    for k in range(1, out.shape[0]):
+        time = (k - 1) * PATH_STEP + 1e-9
+        if time < latency:
+            target_v, target_w = previous[0], previous[1]
+        elif time < latency + hold:
+            target_v, target_w = command[0], command[1]
+        else:
+            target_v, target_w = 0.0, 0.0
+        v_next = approach(v, target_v, limits[0] * PATH_STEP, limits[1] * PATH_STEP)
+        w_next = approach(w, target_w, limits[2] * PATH_STEP, limits[2] * PATH_STEP)
+        middle = yaw + 0.25 * (w + w_next) * PATH_STEP
+        x += 0.5 * (v + v_next) * PATH_STEP * math.cos(middle)
+        y += 0.5 * (v + v_next) * PATH_STEP * math.sin(middle)
+        yaw += 0.5 * (w + w_next) * PATH_STEP
+        v, w = v_next, w_next
+        out[k, 0], out[k, 1] = x, y
+
+
+@njit(cache=True, nogil=True)
+def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, origin_y, resolution):
+    """Whether one robot's path keeps its distance from the map and from the paths [robots, points, 2] of the others.
+
+    A robot that already stands nearer than the margin may move as long as it comes no nearer. NaN paths are absent.
+    """
+    margin = margins[0] + margins[1] * abs(speed)
+    need = min(radius + margin, clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1]) - 0.005)
+    for k in range(1, path.shape[0]):
+        if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < need:
+            return False
+    for other in range(paths.shape[0]):
+        if other == robot or math.isnan(paths[other, 0, 0]):
+            continue
+        start = math.hypot(path[0, 0] - paths[other, 0, 0], path[0, 1] - paths[other, 0, 1])
+        gap = min(2.0 * radius + 2.0 * margin, start - 0.005)
+        for k in range(1, path.shape[0]):
+            if math.hypot(path[k, 0] - paths[other, k, 0], path[k, 1] - paths[other, k, 1]) < gap:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def admissible_actions(robot, pose, twist, previous, actions, paths, limits, timing, radius, margins, field, geometry, out):
+    """Mark the admissible actions of one robot in out bool [actions].
+
+    timing: latency and hold [s]; paths [robots, points, 2]; geometry: origin x, y and resolution of the field [m].
+    """
+    path = np.empty((paths.shape[1], 2))
+    for action in range(actions.shape[0]):
+        braking_path(pose, twist, previous, actions[action], limits, timing[0], timing[1], path)
+        out[action] = path_is_safe(
+            path, twist[0], paths, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
+        )

@@ -1,0 +1,261 @@
+"""The navigator of one machine's fleet: Dyna-2 between what it senses and what it remembers.
+
+One cycle: notice what really happened (permanent memory), see what is new (live map), plan what may be planned, and say
+why the others stand. Everything here runs in lockstep without ROS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dyna_nav.controller import Observation
+from dyna_nav.mdp import STOP, Bins, GoalTolerance, Reward, RobotModel, action_set, goal_reached
+from dyna_nav.parameters import check, parameter
+from dyna_nav.planning.admissible import BrakingConfig
+from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
+from dyna_nav.planning.memory import Grid, ValueMemory
+from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
+from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
+from dyna_nav.site import Site
+
+_TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Everything that can be set about the planner."""
+
+    dyna2: Dyna2Config = field(default_factory=Dyna2Config)
+    braking: BrakingConfig = field(default_factory=BrakingConfig)
+    obstacles: ObstacleConfig = field(default_factory=ObstacleConfig)
+    potential: PotentialConfig = field(default_factory=PotentialConfig)
+    tolerance: GoalTolerance = field(default_factory=GoalTolerance)
+    reward: Reward = field(default_factory=Reward)
+    bins: Bins = field(default_factory=Bins)
+    speeds: tuple[float, ...] = parameter((0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1)
+    budget_ms: float = parameter(55.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000)
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """What the last cycle did; row i is robot i."""
+
+    cycle_ms: float
+    uncertainty: np.ndarray  # [n] epistemic
+    ood_score: np.ndarray  # [n]
+    stop_reason: list[str]  # why a robot with a goal stands by order of the planner; "" when it does not
+    model_calls: int  # rows the model predicted
+    steps: int  # imagined steps that fitted into the budget
+    plans: np.ndarray  # [n, horizon + 1, 3] poses, map frame
+    breaker_open: np.ndarray  # [n] bool
+    prediction_error: np.ndarray  # [n] rolling, normalised units; NaN before the first step
+
+
+class Dyna2Controller:
+    """Drives a fleet with a learned world model and two memories (a :class:`dyna_nav.controller.Controller`)."""
+
+    def __init__(self, model, vigilance=None, config: PlannerConfig = PlannerConfig(), memory_dir: Path | None = None):
+        """``model`` predicts (world_model.runtime.WorldModel or alike), ``vigilance`` judges what was predicted.
+
+        Without vigilance nothing watches for novelty or a failing model. Raises ValueError for a bad configuration.
+        """
+        check(config)
+        self._model, self._vigilance, self._config, self._memory_dir = model, vigilance, config, memory_dir
+        self._store: PotentialStore | None = None
+        self.warnings: list[str] = list(model.warnings)
+        self.report: PlanReport | None = None
+
+    @property
+    def model_version(self) -> str:
+        """Version of the model that plans."""
+        return self._model.version
+
+    @property
+    def provider(self) -> str:
+        """What runs the model, as its session reports it."""
+        return self._model.provider
+
+    def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel = RobotModel()) -> None:
+        """Begin a run on a site; the permanent memory of that site is read back."""
+        self.close()
+        config = self._config
+        self._site, self._robots, self._robot_model = site, robots, model
+        self._actions = action_set(model, config.speeds)
+        lattice = Lattice.of(site, model, config.potential)
+        extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
+        grid = Grid(tuple(site.map.origin), extent)
+        self._permanent = ValueMemory(config.bins, grid, model.max_speed)
+        fine = Bins(
+            x=max(1, math.ceil(extent[0] / _TRANSIENT_BIN)), y=max(1, math.ceil(extent[1] / _TRANSIENT_BIN)),
+            heading=config.bins.heading, speed=1, battery=1, goal=robots,
+        )  # fmt: skip
+        transient = ValueMemory(fine, grid, model.max_speed)
+        self._memory_file = None
+        if self._memory_dir is not None:
+            digest = hashlib.sha256(site.map.cells.tobytes()).hexdigest()[:12]
+            self._memory_file = Path(self._memory_dir) / f"permanent-{digest}.npz"
+            problem = self._permanent.load(self._memory_file)
+            if problem:
+                self.warnings.append(problem)
+        self._dyna2 = Dyna2(
+            self._model, robots, model, self._actions, lattice, self._permanent, transient, rng, config.dyna2,
+            config.braking, config.reward, config.tolerance,
+        )  # fmt: skip
+        self._store = PotentialStore(lattice, model, config.tolerance, config.potential)
+        self._live = LiveMap(site, model.radius, config.obstacles)
+        self._goal = np.full((robots, 3), np.nan)
+        self._goal_index = np.zeros(robots, np.int64)
+        self._potential: list[Future | None] = [None] * robots
+        self._ready = np.zeros(robots, bool)
+        self._arrived = np.zeros(robots, bool)
+        self._sent = np.zeros((robots, 2))
+        self._last: FleetState | None = None
+        if self._vigilance is not None:
+            self._vigilance.reset(site, robots)
+
+    def assign(self, robot: int, goal: np.ndarray | None) -> None:
+        """Give a robot a goal pose [3] (map frame), or none; it stands until the goal's potential is there.
+
+        Raises ValueError, and leaves the robot's goal as it is, when the goal is not finite, outside the map, or where
+        the robot cannot stand.
+        """
+        if goal is not None:
+            goal = np.asarray(goal, float)
+            if goal.shape != (3,) or not np.isfinite(goal).all():
+                raise ValueError(f"goal {goal.tolist()} of robot {robot} is not a finite pose (x, y, yaw)")
+            if not self._site.map.contains(goal[:2]):
+                raise ValueError(f"goal ({goal[0]:.2f}, {goal[1]:.2f}) of robot {robot} lies outside the map")
+            if not self._site.standable(goal[:2], self._robot_model.radius):
+                clearance = float(self._site.clearance_at(goal[:2]))
+                raise ValueError(
+                    f"goal ({goal[0]:.2f}, {goal[1]:.2f}) of robot {robot} has {clearance:.2f} m of room;"
+                    f" the robot needs {self._robot_model.radius:.2f} m"
+                )
+        self._arrived[robot] = False
+        self._ready[robot] = False
+        self._dyna2.forget(robot)
+        if goal is None:
+            self._goal[robot] = np.nan
+            self._potential[robot] = None
+            return
+        self._goal[robot] = goal
+        stations = self._site.stations
+        if stations:
+            self._goal_index[robot] = min(
+                range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
+            )
+        self._potential[robot] = self._store.request(goal)
+
+    def wait_for_potentials(self) -> None:
+        """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
+        for future in self._potential:
+            if future is not None:
+                future.result()
+
+    def act(self, observation: Observation) -> np.ndarray:
+        """Commands [robots, 2] (m/s, rad/s); robots without a goal, with bad inputs or on a safe-stop get zero."""
+        start = time.monotonic()
+        budget = self._config.budget_ms / 1e3 or math.inf
+        present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
+        self._take_potentials()
+        reasons = [""] * self._robots
+        novel = np.zeros(self._robots, bool)
+        distrusted = np.zeros(self._robots, bool)
+        if self._vigilance is not None:
+            novel, distrusted = self._vigilance.watch(observation, self._sent, present)
+        state = self._state(observation, present, novel, distrusted)
+        self._remember(state)
+        self._live.update(observation, present)
+        for robot in range(self._robots):
+            if np.isnan(self._goal[robot, 0]) or self._arrived[robot]:
+                continue
+            if not present[robot]:
+                reasons[robot] = "bad input"
+            elif not self._ready[robot]:
+                reasons[robot] = "route is being computed"
+            elif novel[robot]:
+                reasons[robot] = "novel state"
+        plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
+        commands = self._actions[plan.action]
+        commands[~(state.planned | state.fallback)] = 0.0
+        for robot in np.flatnonzero(state.planned | state.fallback):
+            if plan.action[robot] == STOP and not plan.admissible[robot].any():
+                reasons[robot] = "nothing admissible but braking"
+        self._sent = commands.copy()
+        self._last = state
+        unknown = np.full(self._robots, np.nan)
+        self.report = PlanReport(
+            cycle_ms=1e3 * (time.monotonic() - start),
+            uncertainty=plan.uncertainty,
+            ood_score=self._vigilance.score if self._vigilance is not None else unknown,
+            stop_reason=reasons,
+            model_calls=plan.model_calls,
+            steps=plan.steps,
+            plans=plan.path,
+            breaker_open=distrusted,
+            prediction_error=self._vigilance.error if self._vigilance is not None else unknown,
+        )
+        return commands
+
+    def _take_potentials(self) -> None:
+        for robot, future in enumerate(self._potential):
+            if future is not None and not self._ready[robot] and future.done():
+                self._dyna2.fields[robot] = future.result()
+                self._ready[robot] = True
+
+    def _state(self, observation: Observation, present, novel, distrusted) -> FleetState:
+        pose = np.where(present[:, None], observation.pose, np.nan)
+        twist = np.where(present[:, None], observation.twist, 0.0)
+        battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
+        with np.errstate(invalid="ignore"):
+            self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, self._config.tolerance)
+        able = present & self._ready & ~self._arrived & ~novel
+        return FleetState(
+            pose=pose,
+            twist=twist,
+            battery=battery,
+            goal=self._goal.copy(),
+            previous=self._sent,
+            goal_index=self._goal_index.copy(),
+            planned=able & ~distrusted,
+            fallback=able & distrusted,
+        )
+
+    def _remember(self, state: FleetState) -> None:
+        """The permanent memory learns the delay of the step that really happened: TD(0) on its own error alone."""
+        last, reward = self._last, self._config.reward
+        if last is None:
+            return
+        dyna2 = self._dyna2
+        for robot in np.flatnonzero(last.planned | last.fallback):
+            if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
+                continue
+            before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])
+            old = (last.pose[robot], last.twist[robot, 0], last.battery[robot], self._goal_index[robot])
+            if self._arrived[robot]:
+                target = reward.step + reward.goal - before
+            else:
+                new = (state.pose[robot], state.twist[robot, 0], state.battery[robot], self._goal_index[robot])
+                after = dyna2.potential(robot, state.pose[robot], state.twist[robot, 0])
+                target = reward.step + after - before + reward.discount * self._permanent.value(*new)
+            error = target - self._permanent.value(*old)
+            self._permanent.learn(*old, error, self._config.dyna2.permanent_rate)
+
+    def save(self) -> None:
+        """Write the permanent memory of this site, atomically; nothing happens without a memory folder."""
+        if self._store is not None and self._memory_file is not None:
+            self._permanent.save(self._memory_file)
+
+    def close(self) -> None:
+        """Save what was learned and stop the background thread."""
+        if self._store is not None:
+            self.save()
+            self._store.close()
+            self._store = None

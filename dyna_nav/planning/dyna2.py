@@ -1,0 +1,351 @@
+"""Dyna-2 (Silver, Sutton and Mueller, ICML 2008) for a fleet: plan by imagining, act by the sum of two memories.
+
+Every cycle, for all robots of the machine in one batch: rollouts start at the current state, one member of the ensemble
+predicts each of them, the simulation policy follows the sum of the memories, rewards are shaped by the potential
+(:mod:`dyna_nav.mdp`), and what they return is learned by the transient memory. The best imagined return of each action
+ranks the actions; the braking rule decides, robot by robot, which of them may be taken.
+
+``Dyna2.plan`` reads as the algorithm. It is anytime: when the budget runs out the rollouts end where they are and are
+bootstrapped there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.mdp import STEP, STOP, GoalTolerance, Reward, RobotModel
+from dyna_nav.parameters import parameter
+from dyna_nav.planning.admissible import PATH_STEP, BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.memory import ValueMemory
+from dyna_nav.planning.obstacles import LiveMap
+from dyna_nav.planning.potential import HEADINGS, Lattice
+from dyna_nav.planning.rollouts import choose, greedy_action, judge, live_clearances, potential_of, returns
+from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
+
+
+@dataclass(frozen=True)
+class Dyna2Config:
+    """Simulation policy, horizon, penalties and learning rates."""
+
+    rollouts: int = parameter(60, "imagined trajectories per robot and cycle, at most", minimum=10, maximum=2000)
+    model_rows: int = parameter(400, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000)
+    horizon: int = parameter(15, "steps of a rollout", minimum=1, maximum=100)
+    cautious_horizon: int = parameter(5, "steps of a rollout when the ensemble is uncertain", minimum=1, maximum=100)
+    uncertain: float = parameter(0.3, "uncertainty above which rollouts are cautious", minimum=0, maximum=100)
+    very_uncertain: float = parameter(0.5, "uncertainty above which a rollout is cut short", minimum=0, maximum=100)
+    uncertainty_penalty: float = parameter(0.1, "price of uncertainty per step", minimum=0, maximum=10)
+    change: float = parameter(0.15, "probability per step that a rollout changes its action", minimum=0, maximum=1)
+    greedy: float = parameter(0.5, "share of those changes that go to the greedy action", minimum=0, maximum=1)
+    transient_rate: float = parameter(0.2, "learning rate of the transient memory", minimum=0, maximum=1)
+    permanent_rate: float = parameter(0.05, "learning rate of the permanent memory", minimum=0, maximum=1)
+    near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
+    near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
+    missing_speed: float = parameter(0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2)
+    fallback_speed: float = parameter(0.5, "fraction of full speed without the model", minimum=0.05, maximum=1)
+
+
+@dataclass(frozen=True)
+class FleetState:
+    """What a cycle starts from; row i is robot i, all arrays in the map frame."""
+
+    pose: np.ndarray  # [n, 3] x, y [m], yaw [rad]; NaN: nothing known
+    twist: np.ndarray  # [n, 2] m/s, rad/s
+    battery: np.ndarray  # [n] 0..1
+    goal: np.ndarray  # [n, 3]
+    previous: np.ndarray  # [n, 2] the command that is still acting
+    goal_index: np.ndarray  # [n] nearest station of the goal
+    planned: np.ndarray  # [n] bool: has a goal, a potential and good inputs, and the model may be used
+    fallback: np.ndarray  # [n] bool: has them too, but the model may not be used
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cycle's outcome."""
+
+    action: np.ndarray  # [n] index of the chosen action; STOP for robots that are not planned
+    value: np.ndarray  # [n, actions] best imagined return of each action; -inf where none was imagined
+    admissible: np.ndarray  # [n, actions] bool
+    uncertainty: np.ndarray  # [n] epistemic, of the chosen action
+    path: np.ndarray  # [n, horizon + 1, 3] imagined poses of the choice; constant for robots that stand
+    model_calls: int
+    steps: int  # imagined steps that fitted into the budget
+
+
+class Dyna2:
+    """Plans for a fleet on one site; holds the transient memory and what the robots told each other last cycle."""
+
+    def __init__(
+        self,
+        model,
+        robots: int,
+        robot: RobotModel,
+        actions: np.ndarray,
+        lattice: Lattice,
+        permanent: ValueMemory,
+        transient: ValueMemory,
+        rng: np.random.Generator,
+        config: Dyna2Config = Dyna2Config(),
+        braking: BrakingConfig = BrakingConfig(),
+        reward: Reward = Reward(),
+        tolerance: GoalTolerance = GoalTolerance(),
+    ):
+        """``model`` predicts (:class:`dyna_nav.world_model.runtime.WorldModel` or alike); actions [actions, 2]."""
+        self.model, self.robots, self.actions, self.config = model, robots, actions, config
+        self.permanent, self.transient = permanent, transient
+        self.fields = np.zeros((robots, *lattice.clearance.shape, HEADINGS), np.float32)  # time to go of each robot [s]
+        self._radius, self._rng, self._discount = robot.radius, rng, reward.discount
+        self._lattice = np.array([*lattice.origin, lattice.resolution])
+        self._reward = np.array([reward.goal, reward.step, reward.collision])
+        self._motion = np.array([robot.max_speed, robot.acceleration, robot.deceleration, config.missing_speed])
+        self._limits = np.array([robot.acceleration, robot.deceleration, robot.turn_acceleration])
+        self._tolerance = np.array([tolerance.position, tolerance.heading, tolerance.speed])
+        self._margins = np.array([braking.margin, braking.speed_margin])
+        self._timing = np.array([braking.latency, STEP])
+        self._nearness = np.array([config.near, config.near_price])
+        self._path_points = path_length(robot, braking)
+        self._slow = actions[:, 0] <= config.fallback_speed * robot.max_speed + 1e-9
+        self._warm = np.full((robots, config.horizon + 1), STOP)
+        self._expected = np.full((robots, config.horizon + 2, 3), np.nan)
+
+    def forget(self, robot: int) -> None:
+        """Begin a new episode for one robot: its transient memory is emptied."""
+        self.transient.forget(robot)
+        self._warm[robot] = STOP
+
+    def potential(self, robot: int, pose: np.ndarray, speed: float) -> float:
+        """Phi of a state of one robot: pose [3] (map frame), speed [m/s]."""
+        return potential_of(self.fields[robot], self._lattice, *pose, speed, self._motion, self._reward)
+
+    def plan(self, state: FleetState, live: LiveMap, seconds_left: Callable[[], float] = lambda: np.inf) -> Plan:
+        """One cycle: imagine, learn, choose. ``seconds_left`` tells how much of the budget remains [s]."""
+        self._begin(state, live)
+        step = 0
+        if self._rows:
+            pace, before = 0.0, seconds_left()
+            while step < self.config.horizon and seconds_left() > 1.5 * pace and self._running.any():
+                self._choose(step)
+                self._imagine(step)
+                self._judge(step)
+                step += 1
+                now = seconds_left()
+                pace, before = max(pace, before - now), now
+            self._learn(step)
+        return self._decide(step)
+
+    # One cycle, in the order in which it runs.
+
+    def _begin(self, state: FleetState, live: LiveMap) -> None:
+        self._state, self._live = state, live
+        self._geometry = np.array([*live.origin, live.resolution])
+        self._memories = (
+            self.permanent.layout, self.permanent.keys, self.permanent.weights,
+            self.transient.layout, self.transient.keys, self.transient.weights,
+        )  # fmt: skip
+        self._predict_fleet()
+        members, active, actions = self.model.members, np.flatnonzero(state.planned), len(self.actions)
+        self._model_calls = 0
+        self._rows = 0
+        self._uncertainty = np.zeros((self.robots, actions))
+        self._action_value = np.full((self.robots, actions), -np.inf)
+        self._best_row = np.full((self.robots, actions), -1)
+        if not active.size:
+            return
+        share = min(self.config.rollouts, self.config.model_rows // active.size)
+        per_member = max(-(-(actions + 1) // members), share // members)
+        member, robot, number = np.meshgrid(np.arange(members), active, np.arange(per_member), indexing="ij")
+        self._robot = np.ascontiguousarray(robot.ravel())
+        self._number = np.ascontiguousarray((number * members + member).ravel())  # rollout of that robot
+        rows = self._rows = self._robot.size
+        horizon = self.config.horizon
+        self._first = np.where(
+            self._number == actions, self._warm[self._robot, 0], self._number % actions
+        )  # action each rollout begins with
+        self._pose, self._twist = state.pose[self._robot].copy(), state.twist[self._robot].copy()
+        self._battery, self._goal = state.battery[self._robot].copy(), state.goal[self._robot].copy()
+        self._sent = state.previous[self._robot].copy()
+        self._chosen = np.full((horizon, rows), STOP)
+        self._delay = np.zeros((horizon, rows))
+        self._states = np.zeros((horizon + 1, rows, 5))
+        self._length = np.zeros(rows, np.int64)
+        self._limit = np.full(rows, horizon)
+        self._running = np.ones(rows, np.bool_)
+        self._penalty = np.zeros(rows)
+        self._potential = np.array(
+            [self.potential(i, state.pose[i], state.twist[i, 0]) for i in active]
+        )[np.searchsorted(active, self._robot)]
+        self._clearances = np.empty((rows, CLEARANCE_POINTS))
+        self._features = np.empty((rows, FEATURES), np.float32)
+        self._noise = self._rng.standard_normal((horizon, self.robots, REWARD))  # shared by a robot's rollouts
+        self._record(0)
+
+    def _predict_fleet(self) -> None:
+        """What each robot is expected to do: the path it chose last time, one step on; standing robots stay."""
+        present = ~np.isnan(self._state.pose[:, 0])
+        expected = np.empty_like(self._expected)
+        expected[:, :-1] = self._expected[:, 1:]
+        expected[:, -1] = self._expected[:, -1]
+        lost = np.isnan(expected[:, 0, 0]) | ~(self._state.planned | self._state.fallback)
+        expected[lost] = self._state.pose[lost, None, :]
+        drift = self._state.pose[:, None, :2] - expected[:, :1, :2]
+        expected[:, :, :2] += drift  # where the robot really is
+        expected[~present] = np.nan
+        self._expected = expected
+
+    def _choose(self, step: int) -> None:
+        choose(
+            step, self._robot, self._number, self._chosen, self._running, self._pose, self._twist, self._battery,
+            self._warm, self._rng.random((self._rows, 3)), self.config.change, self.config.greedy, self.fields,
+            self._lattice, self._memories, self._state.goal_index, self.actions, self._motion, self._limits,
+            self._reward, self._radius, self._live.clearance, self._geometry,
+        )  # fmt: skip
+
+    def _imagine(self, step: int) -> None:
+        """One step of every rollout by its own member, drawn from that member's distribution."""
+        command = self.actions[self._chosen[step]]
+        live_clearances(self._pose, self._live.clearance, self._geometry, self._clearances)
+        encode_rows(
+            self._pose, self._twist, self._battery, self._goal, self._sent, command, self._clearances, self._features
+        )
+        if step % 3 == 0:
+            self._doubt(step)
+        members = self.model.members
+        mean, variance = self.model.predict(self._features.reshape(members, -1, FEATURES))
+        self._model_calls += self._rows
+        delta = mean.reshape(self._rows, -1)[:, :REWARD] + self._noise[step, self._robot] * np.sqrt(
+            variance.reshape(self._rows, -1)[:, :REWARD]
+        )
+        self._sent = command
+        apply_delta(self._pose, self._twist, self._battery, delta)
+
+    def _doubt(self, step: int) -> None:
+        """Measure the ensemble's disagreement along the rollouts that hold each action; all others follow theirs."""
+        held = np.flatnonzero((self._number < len(self.actions)) & self._running)
+        if not held.size:
+            return
+        epistemic, _ = self.model.disagreement(self._features[held])
+        self._model_calls += held.size * self.model.members
+        table = np.zeros((self.robots, len(self.actions)))
+        table[self._robot[held], self._first[held]] = epistemic
+        if step == 0:
+            self._uncertainty = table
+            cautious = table[self._robot, self._first] > self.config.uncertain
+            self._limit[cautious] = min(self.config.cautious_horizon, self.config.horizon)
+        doubt = table[self._robot, self._first]
+        self._penalty = self.config.uncertainty_penalty * doubt
+        if step > 0:
+            self._limit[doubt > self.config.very_uncertain] = np.minimum(
+                self._limit[doubt > self.config.very_uncertain], step + 1
+            )
+
+    def _judge(self, step: int) -> None:
+        moving = self._running & (self._length == step) & (self._limit > step)
+        going = moving.copy()  # cleared for rows that crash or arrive
+        judge(
+            step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential, self._delay,
+            self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance, self._geometry,
+            self._expected[:, :, :2], self._nearness, self._penalty,
+        )  # fmt: skip
+        self._length[moving] = step + 1
+        self._running[moving & ~going] = False
+        self._record(step + 1)
+
+    def _record(self, step: int) -> None:
+        self._states[step, :, :3], self._states[step, :, 3], self._states[step, :, 4] = (
+            self._pose, self._twist[:, 0], self._battery,
+        )  # fmt: skip
+
+    def _learn(self, steps: int) -> None:
+        """Rank the actions by their best return; the transient memory learns from each robot's best rollout."""
+        total = np.zeros((self.config.horizon + 1, self._rows))
+        returns(
+            self._length, self._robot, self._running, self._delay, self._states, self._memories, self._state.goal_index,
+            self._discount, total,
+        )  # fmt: skip
+        order = np.argsort(total[0], kind="stable")  # later assignments win: the best row of each robot and action
+        self._best_row[self._robot[order], self._first[order]] = order
+        self._action_value[self._robot[order], self._first[order]] = total[0][order]
+        for robot in np.flatnonzero(self._state.planned):
+            row = self._best_row[robot, np.argmax(self._action_value[robot])]
+            for step in range(0, self._length[row], 3):
+                x, y, yaw, speed, battery = self._states[step, row]
+                known = self.permanent.value((x, y, yaw), speed, battery, self._state.goal_index[robot])
+                known += self.transient.value((x, y, yaw), speed, battery, robot)
+                error = total[step, row] - known
+                self.transient.learn((x, y, yaw), speed, battery, robot, error, self.config.transient_rate)
+
+    def _decide(self, steps: int) -> Plan:
+        """Robots choose in turn, those that are nearly there first; each among the actions its braking rule admits."""
+        state, actions = self._state, len(self.actions)
+        present = ~np.isnan(state.pose[:, 0])
+        paths = np.full((self.robots, self._path_points, 2), np.nan)
+        for robot in np.flatnonzero(present):
+            braking_path(
+                state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
+                self._timing[0], 0.0, paths[robot],
+            )  # fmt: skip
+        action = np.full(self.robots, STOP)
+        admissible = np.zeros((self.robots, actions), np.bool_)
+        for robot in self._turns():
+            admissible_actions(
+                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, self._limits,
+                self._timing, self._radius, self._margins, self._live.clearance, self._geometry, admissible[robot],
+            )  # fmt: skip
+            action[robot] = self._best_of(robot, admissible[robot])
+            braking_path(
+                state.pose[robot], state.twist[robot], state.previous[robot], self.actions[action[robot]], self._limits,
+                self._timing[0], self._timing[1], paths[robot],
+            )  # fmt: skip
+        self._publish(action, paths)
+        return Plan(
+            action=action,
+            value=self._action_value,
+            admissible=admissible,
+            uncertainty=self._uncertainty[np.arange(self.robots), action],
+            path=self._expected[:, : self.config.horizon + 1].copy(),
+            model_calls=self._model_calls,
+            steps=steps,
+        )
+
+    def _turns(self) -> np.ndarray:
+        able = np.flatnonzero(self._state.planned | self._state.fallback)
+        togo = [-self.potential(i, self._state.pose[i], self._state.twist[i, 0]) for i in able]
+        return able[np.argsort(togo, kind="stable")]
+
+    def _best_of(self, robot: int, admissible: np.ndarray) -> int:
+        state = self._state
+        if not admissible.any():
+            return STOP
+        if state.fallback[robot]:
+            mask = admissible & self._slow
+            mask[STOP] = True
+            return greedy_action(
+                self.fields[robot], self._lattice, self._memories, robot, state.pose[robot], state.twist[robot],
+                state.battery[robot], state.goal_index, self.actions, self._motion, self._limits, self._reward,
+                self._radius, self._live.clearance, self._geometry, mask,
+            )  # fmt: skip
+        value = np.where(admissible, self._action_value[robot], -np.inf)
+        best = np.flatnonzero(value >= value.max() - 1e-9)
+        return int(self._rng.choice(best))  # ties are not always the first action
+
+    def _publish(self, action: np.ndarray, paths: np.ndarray) -> None:
+        """Tell the fleet what to expect: the imagined path of each choice, the braking path where there is none."""
+        horizon = self.config.horizon
+        for robot in range(self.robots):
+            pose = self._state.pose[robot]
+            row = self._best_row[robot, action[robot]]
+            self._expected[robot] = pose
+            self._warm[robot] = STOP
+            if row >= 0:
+                length = self._length[row]
+                self._expected[robot, 1 : length + 1] = self._states[1 : length + 1, row, :3]
+                self._expected[robot, length + 1 :] = self._states[length, row, :3]
+                self._warm[robot, : max(length - 1, 0)] = self._chosen[1:length, row]
+                self._warm[robot, max(length - 1, 0) :] = self._chosen[max(length - 1, 0), row]
+            elif not np.isnan(pose[0]) and self._state.fallback[robot]:
+                stride = round(STEP / PATH_STEP)
+                points = paths[robot, ::stride][: horizon + 2]
+                self._expected[robot, : len(points), :2] = points
+                self._expected[robot, len(points) :, :2] = points[-1]

@@ -1,0 +1,146 @@
+"""The map as it is now: the site's clearance lowered by whatever the lasers see that the map and the fleet do not explain.
+
+All robots of one machine write into one layer, so a pallet seen by one is known to all. A cell is marked where a beam
+ends in open space, cleared where a later beam passes through it, and forgotten when nobody has looked for a while.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.controller import Observation
+from dyna_nav.parameters import parameter
+from dyna_nav.site import Site
+
+_SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
+
+
+@dataclass(frozen=True)
+class ObstacleConfig:
+    """What counts as an obstacle that is not in the map."""
+
+    cell: float = parameter(0.1, "size of a cell of the obstacle layer [m]", minimum=0.02, maximum=0.5)
+    explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
+    reach: float = parameter(6.0, "hits farther away than this are not entered [m]", minimum=1, maximum=100)
+    memory: float = parameter(20.0, "time after which an unseen obstacle is forgotten [s]", minimum=0.1, maximum=3600)
+
+
+@njit(cache=True, nogil=True)
+def clearance_at(field, origin_x, origin_y, resolution, x, y):
+    """Clearance [m] at a position, bilinear between cell centres; 0 outside the map."""
+    u = (x - origin_x) / resolution - 0.5
+    v = (y - origin_y) / resolution - 0.5
+    col, row = int(math.floor(u)), int(math.floor(v))
+    if row < 0 or col < 0 or row + 1 >= field.shape[0] or col + 1 >= field.shape[1]:
+        return 0.0
+    fu, fv = u - col, v - row
+    low = field[row, col] * (1.0 - fu) + field[row, col + 1] * fu
+    high = field[row + 1, col] * (1.0 - fu) + field[row + 1, col + 1] * fu
+    return low * (1.0 - fv) + high * fv
+
+
+@njit(cache=True, nogil=True)
+def _observe(seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits):
+    """Enter one scan: clear the cells along each beam, mark its end unless the map or a robot explains it."""
+    explained, reach = limits[0], limits[1]
+    rows, cols = seen.shape
+    for beam in range(angles.size):
+        measured = scan[beam]
+        if not measured > 0.0:  # NaN or not a range
+            continue
+        cos, sin = math.cos(pose[2] + angles[beam]), math.sin(pose[2] + angles[beam])
+        free = min(measured, scan_max, reach) - 1.5 * cell
+        distance = radius
+        while distance < free:
+            col = int((pose[0] + distance * cos - origin_x) / cell)
+            row = int((pose[1] + distance * sin - origin_y) / cell)
+            if 0 <= row < rows and 0 <= col < cols:
+                seen[row, col] = -np.inf
+            distance += cell
+        if measured > min(scan_max, reach):
+            continue
+        x, y = pose[0] + measured * cos, pose[1] + measured * sin
+        if clearance_at(static, origin_x, origin_y, resolution, x, y) < explained:
+            continue
+        known = False
+        for other in range(others.shape[0]):
+            if math.hypot(x - others[other, 0], y - others[other, 1]) < radius + explained:
+                known = True
+        if known:
+            continue
+        col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
+        if 0 <= row < rows and 0 <= col < cols:
+            seen[row, col] = time
+
+
+@njit(cache=True, nogil=True)
+def _spread(clearance, obstacles, origin_x, origin_y, resolution, reach, touched):
+    """Lower the clearance around obstacle points [k, 2]; returns how many flat indices were written to touched."""
+    rows, cols = clearance.shape
+    count = 0
+    for k in range(obstacles.shape[0]):
+        x, y = obstacles[k, 0], obstacles[k, 1]
+        left = max(0, int((x - reach - origin_x) / resolution))
+        right = min(cols, int((x + reach - origin_x) / resolution) + 1)
+        low = max(0, int((y - reach - origin_y) / resolution))
+        high = min(rows, int((y + reach - origin_y) / resolution) + 1)
+        for row in range(low, high):
+            dy = origin_y + (row + 0.5) * resolution - y
+            for col in range(left, right):
+                dx = origin_x + (col + 0.5) * resolution - x
+                distance = math.sqrt(dx * dx + dy * dy)
+                if distance < clearance[row, col] and count < touched.size:
+                    clearance[row, col] = distance
+                    touched[count] = row * cols + col
+                    count += 1
+    return count
+
+
+class LiveMap:
+    """Clearance of the site with everything that was seen lately.
+
+    ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] their cells [m].
+    """
+
+    def __init__(self, site: Site, radius: float, config: ObstacleConfig = ObstacleConfig()):
+        self._static = site.clearance
+        self._radius, self._config = radius, config
+        self.origin, self.resolution = site.map.origin, site.map.resolution
+        self.cell = max(config.cell, self.resolution)
+        extent = np.array(site.clearance.shape) * self.resolution
+        self._seen = np.full(np.ceil(extent / self.cell).astype(int), -np.inf, np.float32)
+        self._touched = np.empty(1_000_000, np.int64)
+        self._count = 0
+        self._start: float | None = None
+        self.clearance = site.clearance.astype(np.float32).copy()
+        self.obstacles = np.empty((0, 2))
+
+    def update(self, observation: Observation, present: np.ndarray) -> None:
+        """Enter the scans of the robots that are present (bool [n]) and lower the clearance around what remains."""
+        if self._start is None:
+            self._start = observation.time
+        time = observation.time - self._start  # float32 keeps milliseconds only when time starts at zero
+        poses = observation.pose[present]
+        limits = np.array([self._config.explained, self._config.reach])
+        for k, robot in enumerate(np.flatnonzero(present)):
+            _observe(
+                self._seen, time, *self.origin, self.cell, self._static, self.resolution, observation.pose[robot],
+                np.delete(poses, k, axis=0), observation.scan[robot], observation.scan_angles, observation.scan_max,
+                self._radius, limits,
+            )  # fmt: skip
+        row, col = np.nonzero(self._seen > time - self._config.memory)
+        self.obstacles = np.stack([col + 0.5, row + 0.5], axis=1) * self.cell + self.origin
+        self._restore()
+        if len(self.obstacles) and len(poses):
+            distance = np.hypot(*(self.obstacles[:, None] - poses[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
+            near = self.obstacles[distance < self._config.reach]
+            self._count = _spread(self.clearance, near, *self.origin, self.resolution, _SPREAD, self._touched)
+
+    def _restore(self) -> None:
+        touched = self._touched[: self._count]
+        self.clearance.reshape(-1)[touched] = self._static.reshape(-1)[touched]
+        self._count = 0

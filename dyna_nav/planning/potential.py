@@ -1,0 +1,277 @@
+"""The potential under the values: time to go to one goal over position and heading, on the map as it is known.
+
+Dijkstra backwards from the goal on a lattice in SE(2): square cells, 16 headings, three motions (straight on, an arc to
+a neighbouring heading, a turn on the spot), each priced in seconds and dearer close to walls (state lattices: Pivtoraiko,
+Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this has none.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.mdp import GoalTolerance, RobotModel
+from dyna_nav.parameters import parameter
+from dyna_nav.site import Site
+
+HEADINGS = 16
+_MOVES = np.array(  # cells (x, y) of one straight move for each heading
+    [(1, 0), (2, 1), (1, 1), (1, 2), (0, 1), (-1, 2), (-1, 1), (-2, 1)]
+    + [(-1, 0), (-2, -1), (-1, -1), (-1, -2), (0, -1), (1, -2), (1, -1), (2, -1)]
+)
+HEADING_ANGLES = np.arctan2(_MOVES[:, 1], _MOVES[:, 0]) % (2 * math.pi)  # not equidistant: 0, 26.6, 45, 63.4, ... deg
+UNREACHABLE = np.float32(1e6)  # time to go where there is none [s]
+_TICK = 0.001  # resolution of the priority queue [s]
+_BUCKET = 32  # ticks in a bucket; below the cheapest motion, so that a bucket is final when it is left
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """Prices of the lattice's motions."""
+
+    resolution: float = parameter(0.2, "size of a lattice cell [m]", minimum=0.05, maximum=1.0)
+    nodes: int = parameter(4_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000)
+    spin_factor: float = parameter(0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2)
+    arc_factor: float = parameter(0.2, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2)
+    wall_margin: float = parameter(0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2)
+    wall_factor: float = parameter(1.2, "extra price of driving along a wall, relative", minimum=0, maximum=20)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Geometry shared by all potentials of a site."""
+
+    origin: tuple[float, float]  # [m] corner of cell (0, 0)
+    resolution: float  # [m]
+    clearance: np.ndarray  # [rows, cols] greatest clearance inside each cell [m]
+    radius: float  # [m]
+
+    @staticmethod
+    def of(site: Site, robot: RobotModel, config: PotentialConfig) -> Lattice:
+        """Lattice over a site; its cell is free where the robot's centre fits somewhere inside it."""
+        fine = site.map.resolution
+        height, width = np.array(site.clearance.shape) * fine
+        least = math.sqrt(height * width * HEADINGS / config.nodes)
+        block = max(1, round(max(config.resolution, least) / fine))
+        rows, cols = -(-site.clearance.shape[0] // block), -(-site.clearance.shape[1] // block)
+        padded = np.zeros((rows * block, cols * block), np.float32)
+        padded[: site.clearance.shape[0], : site.clearance.shape[1]] = site.clearance
+        clearance = padded.reshape(rows, block, cols, block).max(axis=(1, 3))
+        return Lattice(tuple(site.map.origin), block * fine, clearance, robot.radius)
+
+
+@njit(cache=True, nogil=True)
+def _unlink(node, bucket, head, following, before):
+    if before[node] >= 0:
+        following[before[node]] = following[node]
+    else:
+        head[bucket] = following[node]
+    if following[node] >= 0:
+        before[following[node]] = before[node]
+
+
+@njit(cache=True, nogil=True)
+def _time_to_go(price, goals, moves, straight, spin, arc):
+    """Dijkstra with buckets (Dial, 1969) from the goal nodes backwards; ticks [rows, cols, headings], -1 unreachable.
+
+    price [rows, cols]: factor on driving, 0 where blocked; straight [headings] ticks of one move; spin, arc [headings]
+    ticks of the turn from heading h to h + 1.
+    """
+    rows, cols = price.shape
+    nodes = rows * cols * HEADINGS
+    ticks = np.full(nodes, -1, np.int32)
+    done = np.zeros(nodes, np.bool_)
+    following = np.full(nodes, -1, np.int32)
+    before = np.full(nodes, -1, np.int32)
+    longest = 0
+    for h in range(HEADINGS):
+        longest = max(longest, straight[h] * int(price.max() + 1) + arc[h] + spin[h])
+    buckets = longest // _BUCKET + 3
+    head = np.full(buckets, -1, np.int32)
+    for goal in goals:
+        ticks[goal] = 0
+        following[goal] = head[0]
+        if head[0] >= 0:
+            before[head[0]] = goal
+        head[0] = goal
+    waiting = goals.size
+    current = 0
+    while waiting > 0:
+        slot = current % buckets
+        while head[slot] >= 0:
+            node = head[slot]
+            _unlink(node, slot, head, following, before)
+            waiting -= 1
+            done[node] = True
+            heading = node % HEADINGS
+            cell = node // HEADINGS
+            row, col = cell // cols, cell % cols
+            for turn in range(-1, 2):
+                other = (heading + turn) % HEADINGS  # heading before the motion
+                lower = heading if turn == 1 else other  # the turn between h and h + 1 is priced at h
+                for driving in range(2):
+                    if driving == 0:
+                        if turn == 0:
+                            continue
+                        r, c = row, col
+                        cost = spin[lower]
+                    else:
+                        r, c = row - moves[other, 1], col - moves[other, 0]
+                        if r < 0 or c < 0 or r >= rows or c >= cols or price[r, c] == 0.0:
+                            continue
+                        factor = max(price[r, c], price[row, col])
+                        if abs(moves[other, 0]) == 2 or abs(moves[other, 1]) == 2:
+                            # a knight's move passes between two cells: the motion needs both
+                            r1 = r + moves[other, 1] // 2 if abs(moves[other, 1]) == 2 else r
+                            c1 = c + moves[other, 0] // 2 if abs(moves[other, 0]) == 2 else c
+                            r2, c2 = row - (r1 - r), col - (c1 - c)
+                            if price[r1, c1] == 0.0 or price[r2, c2] == 0.0:
+                                continue
+                            factor = max(factor, max(price[r1, c1], price[r2, c2]))
+                        elif moves[other, 0] != 0 and moves[other, 1] != 0:
+                            if price[r, col] == 0.0 or price[row, c] == 0.0:
+                                continue
+                        cost = int(straight[other] * factor) + (arc[lower] if turn != 0 else 0)
+                    previous = (r * cols + c) * HEADINGS + other
+                    arrival = ticks[node] + cost
+                    if done[previous] or (ticks[previous] >= 0 and ticks[previous] <= arrival):
+                        continue
+                    if ticks[previous] >= 0:
+                        _unlink(previous, (ticks[previous] // _BUCKET) % buckets, head, following, before)
+                        waiting -= 1
+                    ticks[previous] = arrival
+                    target = (arrival // _BUCKET) % buckets
+                    following[previous] = head[target]
+                    before[previous] = -1
+                    if head[target] >= 0:
+                        before[head[target]] = previous
+                    head[target] = previous
+                    waiting += 1
+        current += 1
+    return ticks.reshape(rows, cols, HEADINGS)
+
+
+def time_to_go(
+    lattice: Lattice,
+    goal: np.ndarray,
+    robot: RobotModel,
+    tolerance: GoalTolerance,
+    config: PotentialConfig = PotentialConfig(),
+    blocked: np.ndarray | None = None,
+) -> np.ndarray:
+    """Time to go [s], float32 [rows, cols, headings], of a robot at full speed to a goal pose [3] (map frame).
+
+    ``blocked`` [rows, cols] marks cells taken by things that are not in the map. ``UNREACHABLE`` where no way leads.
+    """
+    slack = lattice.clearance - lattice.radius
+    nearness = np.clip(1.0 - slack / config.wall_margin, 0.0, 1.0) if config.wall_margin > 0 else np.zeros_like(slack)
+    price = np.where(slack > 0.0, 1.0 + config.wall_factor * nearness, 0.0).astype(np.float32)
+    if blocked is not None:
+        price[blocked] = 0.0
+    rows, cols = price.shape
+    centre = (np.asarray(goal[:2]) - lattice.origin) / lattice.resolution
+    reach = int(math.ceil(tolerance.position / lattice.resolution))
+    r, c = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    r, c = r + int(centre[1]), c + int(centre[0])
+    offset = np.hypot(c + 0.5 - centre[0], r + 0.5 - centre[1])
+    near = (offset <= max(0.71, 0.7 * tolerance.position / lattice.resolution)) & (r >= 0) & (c >= 0) & (r < rows) & (c < cols)
+    r, c = r[near], c[near]
+    price[r, c] = np.maximum(price[r, c], 1.0)
+    heading_error = np.abs((HEADING_ANGLES - goal[2] + math.pi) % (2 * math.pi) - math.pi)
+    headings = np.flatnonzero(heading_error <= max(tolerance.heading, heading_error.min() + 1e-9))
+    goals = ((r * cols + c)[:, None] * HEADINGS + headings).ravel()
+    length = np.hypot(_MOVES[:, 0], _MOVES[:, 1]) * lattice.resolution
+    gaps = np.diff(np.append(HEADING_ANGLES, 2 * math.pi))
+    turn = gaps / robot.max_turn_rate / _TICK
+    ticks = _time_to_go(
+        price,
+        goals.astype(np.int32),
+        _MOVES,
+        np.maximum(length / robot.max_speed / _TICK, _BUCKET + 1).astype(np.int32),
+        np.maximum(turn * config.spin_factor, _BUCKET + 1).astype(np.int32),
+        np.maximum(turn * config.arc_factor, 1).astype(np.int32),
+    )
+    return np.where(ticks < 0, UNREACHABLE, ticks * np.float32(_TICK)).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def heading_position(yaw):
+    """Heading [rad] as a fractional index into the lattice's (unevenly spaced) headings: (lower index, share of the next)."""
+    angle = yaw % (2 * math.pi)
+    quarter = int(angle / (math.pi / 2))
+    rest = angle - quarter * (math.pi / 2)
+    lean = math.atan(0.5)
+    if rest < lean:
+        return 4 * quarter % HEADINGS, rest / lean
+    if rest < math.pi / 4:
+        return (4 * quarter + 1) % HEADINGS, (rest - lean) / (math.pi / 4 - lean)
+    if rest < math.pi / 2 - lean:
+        return (4 * quarter + 2) % HEADINGS, (rest - math.pi / 4) / (math.pi / 4 - lean)
+    return (4 * quarter + 3) % HEADINGS, (rest - math.pi / 2 + lean) / lean
+
+
+@njit(cache=True, nogil=True)
+def interpolate(field, origin_x, origin_y, resolution, x, y, yaw):
+    """Time to go [s] at a pose, linear in x, y and heading over the reachable corners; UNREACHABLE where none is."""
+    rows, cols = field.shape[0], field.shape[1]
+    u = (x - origin_x) / resolution - 0.5
+    v = (y - origin_y) / resolution - 0.5
+    c0, r0 = int(math.floor(u)), int(math.floor(v))
+    fc, fr = u - c0, v - r0
+    h0, fh = heading_position(yaw)
+    h1 = (h0 + 1) % HEADINGS
+    total, weight = 0.0, 0.0
+    for dr in range(2):
+        for dc in range(2):
+            r, c = r0 + dr, c0 + dc
+            if r < 0 or c < 0 or r >= rows or c >= cols:
+                continue
+            w = (fr if dr else 1.0 - fr) * (fc if dc else 1.0 - fc)
+            near, far = field[r, c, h0], field[r, c, h1]
+            if near >= UNREACHABLE or far >= UNREACHABLE:
+                continue
+            total += w * (near + fh * (far - near))
+            weight += w
+    if weight < 1e-6:
+        return UNREACHABLE
+    return total / weight
+
+
+class PotentialStore:
+    """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
+
+    def __init__(self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 24):
+        self.lattice = lattice
+        self._robot, self._tolerance, self._config = robot, tolerance, config
+        self._capacity = capacity
+        self._fields: OrderedDict[tuple, Future] = OrderedDict()
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
+
+    def request(self, goal: np.ndarray, blocked: np.ndarray | None = None, version: int = 0) -> Future:
+        """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
+
+        ``version`` tells apart potentials of the same goal with different ``blocked`` cells.
+        """
+        key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
+        with self._lock:
+            future = self._fields.get(key)
+            if future is None:
+                future = self._worker.submit(
+                    time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config, blocked
+                )
+                self._fields[key] = future
+                while len(self._fields) > self._capacity:
+                    self._fields.popitem(last=False)
+            self._fields.move_to_end(key)
+            return future
+
+    def close(self) -> None:
+        """Stop the thread; a computation that has begun is finished first."""
+        self._worker.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,185 @@
+"""What happens inside imagined trajectories: the simulation policy, the simulated reward, the values where they end.
+
+Kernels over rows (one row is one rollout of one robot), called once per imagined step by :mod:`dyna_nav.planning.dyna2`.
+Rows are ordered member first, then robot, then rollout, because each member of the ensemble predicts its own block.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.mdp import STEP
+from dyna_nav.planning.admissible import approach
+from dyna_nav.planning.memory import value
+from dyna_nav.planning.obstacles import clearance_at
+from dyna_nav.planning.potential import UNREACHABLE, interpolate
+from dyna_nav.world_model.encoding import BODY_POINTS
+
+_LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
+_SEARCH = 5  # lattice cells around a position outside the lattice within which the nearest value is taken
+
+
+@njit(cache=True, nogil=True)
+def steps_to_go(field, lattice, x, y, yaw, speed, motion):
+    """Steps to the goal from the lattice's time to go and the time to regain missing speed.
+
+    lattice: origin x, y and resolution [m]; motion: full speed [m/s], acceleration, deceleration [m/s^2] and the share
+    of the time to regain speed that counts. Where the lattice has no value (a robot pushed against a wall) the nearest
+    cell's counts, plus driving there at a tenth of full speed; 1e5 where there is none.
+    """
+    time = interpolate(field, lattice[0], lattice[1], lattice[2], x, y, yaw)
+    if time >= UNREACHABLE:
+        rows, cols = field.shape[0], field.shape[1]
+        row, col = int((y - lattice[1]) / lattice[2]), int((x - lattice[0]) / lattice[2])
+        time = 1e4
+        for r in range(max(0, row - _SEARCH), min(rows, row + _SEARCH + 1)):
+            for c in range(max(0, col - _SEARCH), min(cols, col + _SEARCH + 1)):
+                best = field[r, c, 0]
+                for h in range(1, field.shape[2]):
+                    best = min(best, field[r, c, h])
+                if best < UNREACHABLE:
+                    dx, dy = lattice[0] + (c + 0.5) * lattice[2] - x, lattice[1] + (r + 0.5) * lattice[2] - y
+                    time = min(time, best + 10.0 * math.hypot(dx, dy) / motion[0])
+    wanted = min(motion[0], math.sqrt(2.0 * motion[2] * max(time, 0.0) * motion[0]))
+    return (time + motion[3] * max(0.0, wanted - speed) / motion[1]) / STEP
+
+
+@njit(cache=True, nogil=True)
+def potential_of(field, lattice, x, y, yaw, speed, motion, reward):
+    """Phi(s) = goal reward plus the step reward of every step still to go."""
+    return reward[0] + reward[1] * steps_to_go(field, lattice, x, y, yaw, speed, motion)
+
+
+@njit(cache=True, nogil=True)
+def learned_value(memories, robot, x, y, yaw, speed, battery, goal_index):
+    """Sum of permanent and transient memory at a state (Dyna-2, section 3)."""
+    layout, keys, weights, transient_layout, transient_keys, transient_weights = memories
+    permanent = value(layout, keys, weights, x, y, yaw, speed, battery, goal_index[robot])
+    return permanent + value(transient_layout, transient_keys, transient_weights, x, y, yaw, speed, battery, robot)
+
+
+@njit(cache=True, nogil=True)
+def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_index, actions, motion, limits, reward,
+                  radius, live, geometry, mask):  # fmt: skip
+    """Action (of those allowed by mask) with the best nominal outcome 0.4 s ahead by potential and both memories."""
+    best, best_value = 1, -np.inf
+    for action in range(actions.shape[0]):
+        if not mask[action]:
+            continue
+        x, y, yaw, v, w = pose[0], pose[1], pose[2], twist[0], twist[1]
+        for _ in range(int(_LOOKAHEAD / STEP + 0.5)):
+            v = approach(v, actions[action, 0], limits[0] * STEP, limits[1] * STEP)
+            w = approach(w, actions[action, 1], limits[2] * STEP, limits[2] * STEP)
+            yaw += w * STEP
+            x += v * STEP * math.cos(yaw - 0.5 * w * STEP)
+            y += v * STEP * math.sin(yaw - 0.5 * w * STEP)
+        outcome = potential_of(field, lattice, x, y, yaw, v, motion, reward)
+        outcome += learned_value(memories, robot, x, y, yaw, v, battery, goal_index)
+        if clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < radius:
+            outcome += reward[2]
+        if outcome > best_value:
+            best, best_value = action, outcome
+    return best
+
+
+@njit(cache=True, nogil=True)
+def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, fields, lattice,
+           memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
+    """The simulation policy: write the action of every running row for this step into chosen [steps, rows].
+
+    Rollouts begin with each action in turn. The first of every action hold it, the next repeats what was best in the
+    last cycle (warm [robots, steps]), all others change with probability ``change``: to the greedy action by the sum of
+    the memories with probability ``greedy``, else to any. dice [rows, 3] are uniform in [0, 1).
+    """
+    count = actions.shape[0]
+    everything = np.ones(count, np.bool_)
+    for row in range(robot_of.size):
+        if not running[row]:
+            continue
+        robot, number = robot_of[row], number_of[row]
+        if number == count:
+            chosen[step, row] = warm[robot, step]
+        elif step == 0:
+            chosen[0, row] = number % count
+        elif number < count or dice[row, 0] >= change:
+            chosen[step, row] = chosen[step - 1, row]
+        elif dice[row, 1] < greedy:
+            chosen[step, row] = greedy_action(
+                fields[robot], lattice, memories, robot, pose[row], twist[row], battery[row], goal_index, actions,
+                motion, limits, reward, radius, live, geometry, everything,
+            )  # fmt: skip
+        else:
+            chosen[step, row] = int(dice[row, 2] * count)
+
+
+@njit(cache=True, nogil=True)
+def live_clearances(pose, live, geometry, out):
+    """Clearance [rows, points] of the map as it is now at each row's body points (the model's input)."""
+    for row in range(pose.shape[0]):
+        cos, sin = math.cos(pose[row, 2]), math.sin(pose[row, 2])
+        for point in range(BODY_POINTS.shape[0]):
+            x = pose[row, 0] + cos * BODY_POINTS[point, 0] - sin * BODY_POINTS[point, 1]
+            y = pose[row, 1] + sin * BODY_POINTS[point, 0] + cos * BODY_POINTS[point, 1]
+            out[row, point] = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y)
+
+
+@njit(cache=True, nogil=True)
+def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, delay, fields, lattice, motion, reward,
+          radius, live, geometry, predicted, nearness, penalty):  # fmt: skip
+    """Shaped reward of one imagined step, written into delay [steps, rows]; ends rows that collide or arrive.
+
+    delay = r + Phi(s') - Phi(s) - penalty, with Phi(goal) = 0 after the goal's reward. predicted [fleet, steps + 1, 2]
+    are the positions [m] that the fleet expects (NaN: absent); nearness:
+    distance beyond contact [m] and price per second of coming nearer than that. penalty [rows] is the uncertainty's.
+    """
+    for row in range(robot_of.size):
+        if not running[row]:
+            continue
+        robot = robot_of[row]
+        x, y, yaw = pose[row, 0], pose[row, 1], pose[row, 2]
+        gained = reward[1] - penalty[row]
+        crash = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < radius
+        for other in range(predicted.shape[0]):
+            if other == robot or math.isnan(predicted[other, 0, 0]):
+                continue
+            gap = math.hypot(x - predicted[other, step + 1, 0], y - predicted[other, step + 1, 1]) - 2.0 * radius
+            if gap < 0.0:
+                crash = True
+            elif gap < nearness[0]:
+                gained -= nearness[1] * STEP * (1.0 - gap / nearness[0])
+        heading_error = abs((yaw - goal[row, 2] + math.pi) % (2 * math.pi) - math.pi)
+        if crash:
+            delay[step, row] = gained + reward[2]
+            running[row] = False
+        elif (
+            math.hypot(x - goal[row, 0], y - goal[row, 1]) <= tolerance[0]
+            and heading_error <= tolerance[1]
+            and abs(twist[row, 0]) <= tolerance[2]
+        ):
+            delay[step, row] = gained + reward[0] - potential[row]
+            running[row] = False
+        else:
+            after = potential_of(fields[robot], lattice, x, y, yaw, twist[row, 0], motion, reward)
+            delay[step, row] = gained + after - potential[row]
+            potential[row] = after
+
+
+@njit(cache=True, nogil=True)
+def returns(length, robot_of, running, delay, states, memories, goal_index, discount, out):
+    """Return of every row from every step, out [steps + 1, rows]: discounted delays, then the sum of both memories.
+
+    states [steps + 1, rows, 5] are x, y, yaw, speed, battery; length [rows] the steps each row took.
+    """
+    for row in range(robot_of.size):
+        last = length[row]
+        total = 0.0
+        if running[row]:  # neither crashed nor arrived: what follows is bootstrapped
+            s = states[last, row]
+            total = learned_value(memories, robot_of[row], s[0], s[1], s[2], s[3], s[4], goal_index)
+        out[last, row] = total
+        for step in range(last - 1, -1, -1):
+            total = delay[step, row] + discount * total
+            out[step, row] = total
