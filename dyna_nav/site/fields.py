@@ -27,11 +27,11 @@ _BUCKETS = 1024  # a ring; its span of 32 cells exceeds every difference between
 @njit(cache=True, nogil=True)
 def _sees(state, row, col, goal_row, goal_col):  # pragma: no cover
     """Whether the line from the centre of a cell to the goal (cells, fractional) stays off blocked cells."""
-    steps = int(math.ceil(2.0 * max(abs(goal_row - row), abs(goal_col - col)))) + 1
+    steps = math.ceil(2.0 * max(abs(goal_row - row), abs(goal_col - col))) + 1
     for k in range(1, steps):
         share = k / steps
-        i = int(math.floor(row + share * (goal_row - row) + 0.5))
-        j = int(math.floor(col + share * (goal_col - col) + 0.5))
+        i = math.floor(row + share * (goal_row - row) + 0.5)
+        j = math.floor(col + share * (goal_col - col) + 0.5)
         # The goal may lie on the rim of the passable cells: the last cell before it is not held against the line.
         if state[i, j] == _BLOCKED and max(abs(i - goal_row), abs(j - goal_col)) > 1.0:
             return False
@@ -40,7 +40,7 @@ def _sees(state, row, col, goal_row, goal_col):  # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def _upwind(distance, state, cell, stride):  # pragma: no cover
-    """The finished neighbour of lower distance along one axis: its distance, the level a and weight w of w (d - a)^2."""
+    """The finished neighbour of lower distance on one axis: its distance, and level a, weight w of w (d - a)^2."""
     low = np.inf
     level = np.inf
     weight = 1.0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dyna_nav.site.map_server import read_map
 from dyna_nav.site.occupancy import OccupancyMap, SiteError, clearance_of
-from dyna_nav.site.stations import Station
+from dyna_nav.site.station_choice import choose_stations
+from dyna_nav.site.stations import Station, read_stations
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,15 @@ def load_site(path: str | Path, stations: str | Path | None = None) -> Site:
     is one, otherwise stations are chosen from the map. Raises SiteError, one sentence, for anything that is wrong.
     """
     path = Path(path)
-    return Site.from_map(path.stem, read_map(path))
+    site = Site.from_map(path.stem, read_map(path))
+    beside = path.with_name(f"{path.stem}.stations.yaml")
+    if stations is not None:
+        chosen = read_stations(Path(stations), site)
+    elif beside.exists():
+        chosen = read_stations(beside, site)
+    else:
+        chosen = choose_stations(site)
+    return replace(site, stations=chosen)
 
 
 def resolve_site(name: str | Path) -> Site:

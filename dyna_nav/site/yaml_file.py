@@ -1,0 +1,39 @@
+"""YAML files of a site, read with errors that a user can act on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dyna_nav.site.occupancy import SiteError
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file. Raises SiteError when it is missing, unreadable or not YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SiteError(f"{path}: the file does not exist; give the path of an existing YAML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise SiteError(f"{path}: cannot be read ({reason}); give the path of a readable YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise SiteError(f"{path}: not valid YAML{where}; correct the file") from None
+
+
+def number(value: Any, path: Path, field: str, hint: str) -> float:
+    """A finite float from a YAML value (PyYAML takes 5e-2 for text). Raises SiteError naming path, field and value."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SiteError(f"{path}: {field} is {value!r}, not a number; {hint}") from None
+    if not math.isfinite(result):
+        raise SiteError(f"{path}: {field} is {result}; {hint}")
+    return result
