@@ -9,64 +9,67 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def drive_tick(
-    target, setpoint, limits, geometry, torques, power, dt, battery, wheel_speed, force, ctrl, force_range
-):
+    target, stalled, charging, setpoint, limits, geometry, torques, power, dt, battery, wheels, qvel, force, ctrl,
+    force_range,
+):  # fmt: skip
     """One physics step of every base, in place.
 
     target [n, 2] (m/s, rad/s) is what was commanded; setpoint [n, 2] follows it within limits (max speed, max turn
     rate, acceleration, deceleration, turn acceleration, tracking band [m/s]). geometry: wheel radius, distance of a
-    wheel from the centre. torques: driving, braking [N m]. power: idle [W], efficiency, capacity [J]. wheel_speed,
-    force [2 n] are what the motors do now; ctrl [2 n] (rad/s) and force_range [2 n, 2] are what they are told.
-    A robot with a flat battery stands.
+    wheel from the centre [m]. torques: driving, braking [N m]. power: idle, charging [W], efficiency, capacity [J].
+    wheels [n, 2] are the addresses in qvel of the wheels' speeds, force [2 n] is what the motors give; ctrl [2 n]
+    (rad/s) and force_range [2 n, 2] are what they are told. A robot that is stalled or has a flat battery stands.
     """
     wheel, half_track = geometry
     for i in range(target.shape[0]):
-        if battery[i] > 0.0:
+        left, right = wheel * qvel[wheels[i, 0]], wheel * qvel[wheels[i, 1]]
+        if stalled[i] or battery[i] <= 0.0:
+            speed = turn = 0.0
+        else:
             speed = min(max(target[i, 0], -limits[0]), limits[0])
             turn = min(max(target[i, 1], -limits[1]), limits[1])
-        else:
-            speed = turn = 0.0
         # A base too weak for its ramp (heavy load, wall) must not hoard speed that braking would first have to undo.
-        left, right = wheel * wheel_speed[2 * i], wheel * wheel_speed[2 * i + 1]
-        band = limits[5]
-        now = min(max(setpoint[i, 0], 0.5 * (left + right) - band), 0.5 * (left + right) + band)
-        # Towards standstill the brake's limit holds, away from it the motor's; through zero within one step is braking.
+        mean, band = 0.5 * (left + right), limits[5]
+        now = min(max(setpoint[i, 0], mean - band), mean + band)
+        # Towards standstill the brakes' limit holds, away from it the motors'.
         braking = now * (speed - now) < 0.0
-        change = (limits[3] if braking else limits[2]) * dt
         if braking and speed * now < 0.0:
             speed = 0.0
+        change = (limits[3] if braking else limits[2]) * dt
         setpoint[i, 0] = now + min(max(speed - now, -change), change)
+        mean, band = 0.5 * (right - left) / half_track, band / half_track
+        now = min(max(setpoint[i, 1], mean - band), mean + band)
         change = limits[4] * dt
-        spin, band = 0.5 * (right - left) / half_track, band / half_track
-        now = min(max(setpoint[i, 1], spin - band), spin + band)
         setpoint[i, 1] = now + min(max(turn - now, -change), change)
         watts = power[0]
         for side in range(2):
             k = 2 * i + side
-            sign = -1.0 if side == 0 else 1.0
-            ctrl[k] = (setpoint[i, 0] + sign * setpoint[i, 1] * half_track) / wheel
-            rolling = wheel_speed[k]
+            rim = setpoint[i, 0] + (setpoint[i, 1] if side == 1 else -setpoint[i, 1]) * half_track
+            ctrl[k] = rim / wheel
+            rolling = qvel[wheels[i, side]]
             force_range[k, 0] = -(torques[1] if rolling > 0.0 else torques[0])
             force_range[k, 1] = torques[1] if rolling < 0.0 else torques[0]
-            watts += max(0.0, force[k] * rolling) / power[1]
-        battery[i] = max(0.0, battery[i] - watts * dt / power[2])
+            watts += max(0.0, force[k] * rolling) / power[2]
+        if charging[i]:
+            watts -= power[1]
+        battery[i] = min(max(0.0, battery[i] - watts * dt / power[3]), 1.0)
 
 
 @njit(cache=True, nogil=True)
-def sensor_tick(error, twist, noise, sigma, keep, wheel_speed, yaw_rate, wheel, half_track):
+def sensor_tick(error, twist, noise, sigma, keep, geometry, wheels, bases, qvel):
     """One physics step of localisation and odometry, in place.
 
     error [n, 3] (m, m, rad) wanders about zero (Ornstein-Uhlenbeck, exact for a step with keep = exp(-dt / tau));
     twist [n, 2] is the wheels' mean speed and the gyroscope's rate. noise [n, 5] is standard normal, sigma [5] its
-    scale.
+    scale; geometry as in drive_tick; wheels [n, 2] and bases [n] are addresses in qvel.
     """
     fresh = math.sqrt(1.0 - keep * keep)
     for i in range(error.shape[0]):
         for axis in range(3):
             error[i, axis] = keep * error[i, axis] + fresh * sigma[axis] * noise[i, axis]
-        mean = 0.5 * wheel * (wheel_speed[2 * i] + wheel_speed[2 * i + 1])
+        mean = 0.5 * geometry[0] * (qvel[wheels[i, 0]] + qvel[wheels[i, 1]])
         twist[i, 0] = mean + sigma[3] * noise[i, 3]
-        twist[i, 1] = yaw_rate[i] + sigma[4] * noise[i, 4]
+        twist[i, 1] = qvel[bases[i] + 5] + sigma[4] * noise[i, 4]
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,13 @@ from dyna_nav.simulation.world import set_payload
 if TYPE_CHECKING:
     from dyna_nav.simulation.config import SimulationConfig
     from dyna_nav.simulation.world import World
+
+@dataclass
+class _Shove:
+    robot: int
+    force: np.ndarray  # [2] N, map frame
+    ticks: int  # physics steps left
+
 
 SCAN_FAULTS = (None, "dead", "shifted")
 
@@ -45,16 +53,16 @@ class Faults:
         self._charging = np.zeros(robots, bool)
         self._lifted = np.zeros(robots, bool)
         self._held = np.zeros((robots, 7))  # where the lifted ones hang
-        self._impulse = np.zeros((robots, 2))  # still to be given [N s]
-        self._pushing = np.zeros((robots, 2))  # [N]
+        self._shoves: list[_Shove] = []
         self._jump = np.zeros((robots, 3))
         self._scan_fault: list[str | None] = [None] * robots
         self._pallets_seen = len(self._pallets)
 
     def push(self, robot: int, impulse: np.ndarray) -> None:
         """Shove a robot at its centre with impulse [2] (N s, map frame), spread over ``config.push_duration``."""
-        self._impulse[self._index(robot)] += finite(impulse, (2,), "impulse")
-        self._pushing[robot] = self._impulse[robot] / self.config.push_duration
+        ticks = max(1, round(self.config.push_duration / self.config.physics_step))
+        force = finite(impulse, (2,), "impulse") / (ticks * self.config.physics_step)
+        self._shoves.append(_Shove(self._index(robot), force, ticks))
 
     def lift(self, robot: int) -> None:
         """Lift a robot off the floor: it hangs still where it is, and its wheels turn in the air."""
@@ -120,26 +128,24 @@ class Faults:
             raise ValueError(f"robot is {robot}; it must lie in 0..{self.robots - 1}")
         return robot
 
-    def _apply_faults(self) -> None:
+    @property
+    def _disturbed(self) -> bool:
+        return bool(self._shoves) or self._lifted.any()
+
+    def _disturb(self) -> None:
         """Forces and holds of one physics step, just before it."""
         world, data = self._world, self._world.data
-        if self._impulse.any():
-            step = self.config.physics_step
-            share = np.where(np.abs(self._pushing) * step < np.abs(self._impulse), self._pushing * step, self._impulse)
-            data.xfrc_applied[world.base_body, :2] = share / step
-            self._impulse -= share
-        elif self._pushing.any():
-            data.xfrc_applied[world.base_body, :2] = 0.0
-            self._pushing[:] = 0.0
+        data.xfrc_applied[world.base_body, :2] = 0.0
+        for shove in self._shoves:
+            if shove.ticks > 0:
+                data.xfrc_applied[world.base_body[shove.robot], :2] += shove.force
+            shove.ticks -= 1
+        # A shove stays for one step after its last, which takes its force away.
+        self._shoves = [shove for shove in self._shoves if shove.ticks >= 0]
         for robot in np.flatnonzero(self._lifted):
             start, dof = world.base_qpos[robot], world.base_qvel[robot]
             data.qpos[start : start + 7] = self._held[robot]
             data.qvel[dof : dof + 6] = 0.0
-
-    def _charge(self) -> None:
-        if self._charging.any():
-            gain = self.config.charge_power * self.config.physics_step / (self.config.battery_capacity * 3600)
-            self.battery[self._charging] = np.minimum(1.0, self.battery[self._charging] + gain)
 
     def _with_scan_faults(self, ranges: np.ndarray) -> np.ndarray:
         for robot, fault in enumerate(self._scan_fault):

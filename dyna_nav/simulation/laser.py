@@ -12,17 +12,24 @@ import numpy as np
 from numba import njit
 
 
+def leap_grid(clearance: np.ndarray, resolution: float) -> np.ndarray:
+    """How many cell edges [rows, cols] (uint8) any point of a cell may move safely, plus one; 0: a solid cell.
+
+    clearance [rows, cols]: distance [m] from the cell's centre to the nearest solid cell, 0 in solid cells.
+    """
+    # A point may lie half a diagonal from its cell's centre, and clearance may be too large by a fifth of a cell.
+    leap = np.clip(np.floor(clearance / resolution - 0.95), 0, 254) + 1
+    return np.where(clearance > 0, leap, 0).astype(np.uint8)
+
+
 @njit(cache=True, nogil=True)
-def cast(poses, angles, reach, solid, leap, resolution, x0, y0, radius, boxes, ranges):
+def cast(poses, angles, reach, leaps, resolution, x0, y0, radius, boxes, ranges):
     """Fill ranges [n, beams] (metres; inf beyond reach) as seen from the centres of n robots.
 
-    poses [n, 3] (x, y, yaw), angles [beams] against the heading; solid [rows, cols] with leap [rows, cols] (metres that
-    any point of the cell may move without touching a solid cell); radius of the other robots; boxes [m, 5] (x, y, yaw,
-    half length, half width). A robot does not see itself.
+    poses [n, 3] (x, y, yaw), angles [beams] to the heading; leaps of leap_grid with its lower left corner at x0, y0;
+    radius of the other robots; boxes [m, 5] (x, y, yaw, half length, half width). A robot does not see itself.
     """
-    rows, cols = solid.shape
     n, beams = ranges.shape
-    nudge = 1e-6 * resolution
     for i in range(n):
         px, py, yaw = poses[i]
         for k in range(beams):
@@ -40,28 +47,37 @@ def cast(poses, angles, reach, solid, leap, resolution, x0, y0, radius, boxes, r
                     hit = min(hit, max(0.0, along - math.sqrt(inside)))
             for j in range(boxes.shape[0]):
                 hit = min(hit, _to_box(px, py, ux, uy, boxes[j]))
-            distance = 0.0
-            while distance < hit:
-                gx = (px + distance * ux - x0) / resolution
-                gy = (py + distance * uy - y0) / resolution
-                col, row = math.floor(gx), math.floor(gy)
-                if row < 0 or col < 0 or row >= rows or col >= cols or solid[row, col]:
-                    break
-                step = leap[row, col]
-                if step < resolution:
-                    step = 2.0 * resolution
-                    if ux > 0.0:
-                        step = min(step, (col + 1 - gx) * resolution / ux)
-                    elif ux < 0.0:
-                        step = min(step, (col - gx) * resolution / ux)
-                    if uy > 0.0:
-                        step = min(step, (row + 1 - gy) * resolution / uy)
-                    elif uy < 0.0:
-                        step = min(step, (row - gy) * resolution / uy)
-                    step += nudge
-                distance += step
-            distance = min(distance, hit)
-            ranges[i, k] = distance if distance < reach else np.inf
+            hit = resolution * _to_cell((px - x0) / resolution, (py - y0) / resolution, ux, uy, hit / resolution, leaps)
+            ranges[i, k] = hit if hit < reach else np.inf
+
+
+@njit(cache=True, nogil=True)
+def _to_cell(gx, gy, ux, uy, reach, leaps):
+    """Distance along the ray to the first solid cell or the grid's border, at most reach; all in cell edges."""
+    rows, cols = leaps.shape
+    side_x = 1.0 / abs(ux) if abs(ux) > 1e-12 else 1e12  # from one cell edge to the next
+    side_y = 1.0 / abs(uy) if abs(uy) > 1e-12 else 1e12
+    col_step, row_step = (1 if ux > 0.0 else -1), (1 if uy > 0.0 else -1)
+    distance = 0.0
+    while distance < reach:
+        x, y = gx + distance * ux, gy + distance * uy
+        col, row = math.floor(x), math.floor(y)
+        next_x = distance + (col + 1 - x if ux > 0.0 else x - col) * side_x
+        next_y = distance + (row + 1 - y if uy > 0.0 else y - row) * side_y
+        while distance < reach:  # from cell to cell, until there is room to leap
+            if row < 0 or col < 0 or row >= rows or col >= cols:
+                return distance
+            leap = leaps[row, col]
+            if leap == 0:
+                return distance
+            if leap > 4:
+                distance += leap - 1
+                break
+            if next_x < next_y:
+                distance, next_x, col = next_x, next_x + side_x, col + col_step
+            else:
+                distance, next_y, row = next_y, next_y + side_y, row + row_step
+    return reach
 
 
 @njit(cache=True, nogil=True)

@@ -19,7 +19,6 @@ from dyna_nav.simulation.collisions import Collision, CollisionLog
 from dyna_nav.simulation.config import Pallet, SimulationConfig
 from dyna_nav.simulation.faults import Faults, finite
 from dyna_nav.simulation.spawn import spawn_poses
-from dyna_nav.simulation.walls import solid_cells
 from dyna_nav.simulation.world import TRACK, WALL, World, build_world, set_payload, yaw_of
 from dyna_nav.site import Site
 
@@ -105,39 +104,32 @@ class Simulation(Faults):
         self._observed = None
 
     def _tick(self, commands: np.ndarray, noise: np.ndarray) -> None:
-        config, model, data = self.config, self._world.model, self._world.data
+        config, world, qvel = self.config, self._world, self._qvel
+        target = commands
         if len(self._latency):
             slot = self._ticks % len(self._latency)
-            target = self._latency[slot].copy()
-            self._latency[slot] = commands
-        else:
-            target = commands.copy()
-        target[self._stalled] = 0.0
+            target, self._latency[slot] = self._latency[slot].copy(), commands
         drive.drive_tick(
-            target, self._setpoint, self._limits, self._geometry, self._torques, self._power, config.physics_step,
-            self.battery, data.qvel[self._wheels], data.actuator_force, data.ctrl, model.actuator_forcerange,
+            target, self._stalled, self._charging, self._setpoint, self._limits, self._geometry, self._torques,
+            self._power, config.physics_step, self.battery, world.wheel_qvel, qvel, *self._motors,
         )  # fmt: skip
-        self._apply_faults()
-        mujoco.mj_step(model, data)
+        if self._disturbed:
+            self._disturb()
+        mujoco.mj_step(world.model, world.data)
         self._ticks += 1
-        self._charge()
         drive.sensor_tick(
-            self._error, self._twist, noise, self._sigma, self._keep, data.qvel[self._wheels],
-            data.qvel[self._world.base_qvel + 5], *self._geometry,
+            self._error, self._twist, noise, self._sigma, self._keep, self._geometry, world.wheel_qvel,
+            world.base_qvel, qvel,
         )  # fmt: skip
-        self._note_contacts()
+        contacts = world.data.contact
+        count = drive.touching_pairs(contacts.geom, contacts.dist, world.owner, self.robots, self._pairs, self._where)
+        if count:
+            self._note_contacts(self._pairs[:count], contacts.pos[self._where[:count]])
 
-    def _note_contacts(self) -> None:
-        contacts = self._world.data.contact
-        count = drive.touching_pairs(
-            contacts.geom, contacts.dist, self._world.owner, self.robots, self._pairs, self._where
-        )
-        for robot, other in self._pairs[:count]:
-            self.contact[robot] = True
-            if 0 <= other < self.robots:
-                self.contact[other] = True
-        for (robot, other), where in zip(self._pairs[:count], self._where[:count], strict=True):
-            x, y, _ = contacts.pos[where]
+    def _note_contacts(self, pairs: np.ndarray, where: np.ndarray) -> None:
+        self.contact[pairs[:, 0]] = True
+        self.contact[pairs[(pairs[:, 1] >= 0) & (pairs[:, 1] < self.robots), 1]] = True
+        for (robot, other), (x, y, _) in zip(pairs, where, strict=True):
             self._log.touch(self.time, int(robot), self._name(int(other)), float(x), float(y))
 
     # What is known of it.
@@ -194,8 +186,8 @@ class Simulation(Faults):
         ]
         ranges = np.empty((self.robots, config.beams))
         laser.cast(
-            self.true_pose, self._scan_angles, config.scan_max, self._solid, self._leap, hall.resolution,
-            *hall.origin, self.robot_model.radius, np.array(boxes).reshape(-1, 5), ranges,
+            self.true_pose, self._scan_angles, config.scan_max, self._leaps, hall.resolution, *hall.origin,
+            self.robot_model.radius, np.array(boxes).reshape(-1, 5), ranges,
         )  # fmt: skip
         # The noise is a function of seed and time, so that it does not matter who looks how often.
         noise = np.random.Generator(np.random.Philox(key=self._scan_key, counter=self._ticks))
@@ -209,15 +201,15 @@ class Simulation(Faults):
     def _prepare(self) -> None:
         """Numbers of site, robot and configuration in the form in which the kernels take them."""
         config, robot, hall = self.config, self.robot_model, self._hall
-        self._solid = solid_cells(hall.map)
-        # Half a cell's diagonal to a point within its cell, as much again for rounding in the clearance.
-        self._leap = hall.clearance.astype(float) - math.sqrt(2) * hall.map.resolution
+        self._leaps = laser.leap_grid(hall.clearance, hall.map.resolution)
         self._scan_angles = np.arange(config.beams) * (2 * math.pi / config.beams) - math.pi
         accelerations = (robot.acceleration, robot.deceleration, robot.turn_acceleration)
         self._limits = np.array([robot.max_speed, robot.max_turn_rate, *accelerations, config.tracking_band])
         self._geometry = np.array([config.wheel_radius, TRACK * robot.radius])
         self._torques = np.array([config.drive_torque, config.brake_torque])
-        self._power = np.array([config.idle_power, config.drive_efficiency, config.battery_capacity * 3600])
+        self._power = np.array(
+            [config.idle_power, config.charge_power, config.drive_efficiency, config.battery_capacity * 3600]
+        )
         self._sigma = np.array(
             [config.position_noise] * 2 + [config.heading_noise, config.speed_noise, config.turn_rate_noise]
         )
@@ -228,7 +220,9 @@ class Simulation(Faults):
         self._world: World = build_world(
             self._hall.map, poses, list(self._pallets.values()), self.robot_model, self.config
         )
-        self._wheels = self._world.wheel_qvel.ravel()
+        model, data = self._world.model, self._world.data
+        # Views into MuJoCo's memory: asking for them anew in every step costs as much as the kernels.
+        self._qvel, self._motors = data.qvel, (data.actuator_force, data.ctrl, model.actuator_forcerange)
         for robot in range(self.robots):
             self._world.model.geom_friction[self._world.wheel_geom[robot], 0] *= self._friction[robot]
             if self.payload[robot] > 0:
