@@ -90,9 +90,7 @@ def test_turning_on_the_spot_sweeps_nothing(turn_rate, ranges):
     assert obstacle_in_braking_path(np.array(ranges), ANGLES, 0.0, turn_rate, MODEL, MARGIN, LATENCY) is None
 
 
-@given(
-    st.floats(0.2, MODEL.radius + MARGIN), st.floats(-math.pi, math.pi - 0.01), st.floats(0.05, 0.5), st.booleans()
-)
+@given(st.floats(0.2, MODEL.radius + MARGIN), st.floats(-math.pi, math.pi - 0.01), st.floats(0.05, 0.5), st.booleans())
 def test_a_robot_that_touches_something_may_leave_it_and_never_push_it(distance, bearing, speed, backwards):
     ranges, bearing = one_return(distance, bearing)
     speed = -speed if backwards else speed

@@ -86,8 +86,8 @@ def braking_path(
 def obstacle_in_path(points: np.ndarray, path: np.ndarray, radius: float, margin: float) -> Obstacle | None:
     """The nearest of `points` [n, 2] that a disc moving along `path` [k, 2] would run into, both in the robot's frame.
 
-    Free of contact, the disc is the robot's `radius` and `margin` [m] around it. A robot that already stands nearer than
-    that to something keeps the clearance that it has, and a return within its own radius (a pallet that it touches) may
+    Free of contact, the disc is the robot's `radius` and `margin` [m] around it. A robot that already stands nearer
+    than that to something keeps the clearance that it has, and a return within its own radius (a pallet it touches) may
     not come nearer still. So turning on the spot is always possible, leaving is, and pushing on is not.
     """
     if not len(points):

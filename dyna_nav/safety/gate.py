@@ -1,0 +1,230 @@
+"""What one robot's velocity gate decides: the planner's command as it is, or a standstill and the reason for it.
+
+The gate passes a command on unchanged or sends zero; it never clips, bends or slows one. It believes nothing that it
+did not hear lately: ages are taken from a steady clock at reception, so that a stopped simulator is silence like any
+other, and stamps are held against the node's own (perhaps simulated) clock as well. It goes on by itself when the cause
+has been gone for a moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dyna_nav.mdp import RobotModel
+from dyna_nav.parameters import parameter
+from dyna_nav.safety.braking import braking_path, obstacle_in_path, scan_points
+from dyna_nav.safety.inputs import InputLimits, odometry_fault, scan_fault, stamp_fault, stamp_seconds
+
+EMERGENCY_STOP = "emergency_stop"
+ODOMETRY_STALE, ODOMETRY_BAD = "odometry_stale", "odometry_bad"
+SCAN_STALE, SCAN_BAD = "scan_stale", "scan_bad"
+COMMAND_STALE, COMMAND_BAD = "command_stale", "command_bad"
+OBSTACLE = "obstacle"
+CAUSES = (EMERGENCY_STOP, ODOMETRY_BAD, ODOMETRY_STALE, SCAN_BAD, SCAN_STALE, COMMAND_BAD, COMMAND_STALE, OBSTACLE)
+
+_CLOCK_RESTART = 1.0  # a stamp that falls back by more than this means that the source began anew [s]
+_MOVING = 0.05  # a laser must see the world change when the robot is faster than this [m/s]
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """When the gate stops the robot and when it lets it go on."""
+
+    command_timeout: float = parameter(0.25, "stop when the last command is older [s]", minimum=0.05, maximum=0.45)
+    odometry_timeout: float = parameter(0.4, "stop when the last odometry is older [s]", minimum=0.05, maximum=0.45)
+    scan_timeout: float = parameter(0.4, "stop when the last scan is older [s]", minimum=0.05, maximum=0.45)
+    frozen_timeout: float = parameter(0.5, "stop when readings do not change on the way [s]", minimum=0.1, maximum=5)
+    clock_tolerance: float = parameter(0.2, "how far stamps may lie ahead of the clock [s]", minimum=0, maximum=1)
+    command_tolerance: float = parameter(0.01, "how far beyond its limit a command may be", minimum=0, maximum=0.1)
+    reverse_speed: float = parameter(0.5, "highest backward speed [m/s]", minimum=0, maximum=5)
+    margin: float = parameter(0.02, "kept clear around the robot's circle when braking [m]", minimum=0, maximum=1)
+    reaction_time: float = parameter(0.1, "from a decision until the brakes bite [s]", minimum=0, maximum=1)
+    resume_after: float = parameter(0.2, "drive on when the cause has been gone for so long [s]", minimum=0, maximum=10)
+    dead_beams: float = parameter(0.5, "share of NaN or zero readings that makes a scan dead", minimum=0.01, maximum=1)
+    laser_x: float = parameter(0.0, "position of the laser ahead of the robot's centre [m]", minimum=-3, maximum=3)
+    laser_y: float = parameter(0.0, "position of the laser left of the robot's centre [m]", minimum=-3, maximum=3)
+    laser_yaw: float = parameter(0.0, "heading of the laser's zero angle [rad]", minimum=-3.15, maximum=3.15)
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """What goes to the wheels [m/s], [rad/s]; when the gate holds the robot, the cause (of CAUSES) and a sentence."""
+
+    speed: float
+    turn_rate: float
+    cause: str | None = None
+    reason: str | None = None
+
+
+class _Input:
+    """One input: when it was last good, and what was wrong with it since."""
+
+    def __init__(self, topic: str, timeout: float, stale: str, bad: str) -> None:
+        self.topic, self.timeout, self.stale, self.bad = topic, timeout, stale, bad
+        self.received: float | None = None  # steady clock at the last message that was believed [s]
+        self._stamp: float | None = None
+        self._fault: str | None = None
+        self._ignored: str | None = None
+
+    def take(
+        self, now: float, stamp: float | None, clock: float | None, fault: str | None, limits: InputLimits
+    ) -> bool:
+        """Whether to believe a message; a bad stamp lets the input grow stale, any other fault stops at once."""
+        self._fault, self._ignored = fault, None
+        if fault is None and stamp is not None:
+            self._ignored = stamp_fault(self.topic, stamp, clock, limits)
+            repeated = self._stamp is not None and self._stamp - _CLOCK_RESTART < stamp <= self._stamp
+            if self._ignored is None and repeated:
+                self._ignored = f"{self.topic}: header.stamp stays at {stamp:.3f}; the publisher repeats itself"
+        if fault is not None or self._ignored is not None:
+            return False
+        self.received, self._stamp = now, stamp
+        return True
+
+    def age(self, now: float) -> float:
+        """Seconds since the last message that was believed; inf when there was none."""
+        return math.inf if self.received is None else now - self.received
+
+    def fault(self, now: float) -> tuple[str, str] | None:
+        """Cause and sentence, or None while the input can be relied on."""
+        if self._fault is not None:
+            return self.bad, self._fault
+        age = self.age(now)
+        if age <= self.timeout:
+            return None
+        silence = "nothing received yet" if math.isinf(age) else f"silent for {age:.2f} s (limit {self.timeout:g} s)"
+        return self.stale, self._ignored or f"{self.topic}: {silence}; check its publisher"
+
+
+class VelocityGate:
+    """The gate of one robot. Feed it what arrives, ask it what may go to the wheels.
+
+    `now` is a steady clock [s], `clock` the node's clock [s] (simulated time, perhaps) that stamps are held against.
+    Messages are those of ROS or anything of their shape. Not safe against calls from several threads.
+    """
+
+    def __init__(self, model: RobotModel | None = None, config: GateConfig | None = None) -> None:
+        self.model, self.config = model or RobotModel(), config or GateConfig()
+        config = self.config
+        self.counts: Counter[str] = Counter()  # how often the robot was stopped, per cause
+        self.command = _Input("cmd_vel_planned", config.command_timeout, COMMAND_STALE, COMMAND_BAD)
+        self.odometry = _Input("odom", config.odometry_timeout, ODOMETRY_STALE, ODOMETRY_BAD)
+        self.scan = _Input("scan", config.scan_timeout, SCAN_STALE, SCAN_BAD)
+        limits = InputLimits(
+            max_ahead=config.clock_tolerance,
+            dead_beams=config.dead_beams,
+            max_speed=2.0 * self.model.max_speed,  # a robot that is pushed or slides is faster than it drives
+            max_turn_rate=4.0 * self.model.max_turn_rate,
+        )
+        self._limits = {
+            self.command: replace(limits, max_age=config.command_timeout),
+            self.odometry: replace(limits, max_age=config.odometry_timeout),
+            self.scan: replace(limits, max_age=config.scan_timeout),
+        }
+        self._planned = (0.0, 0.0)
+        self._twist = (0.0, 0.0)
+        self._points = np.empty((0, 2))
+        self._ranges: np.ndarray | None = None
+        self._scan_changed = 0.0
+        self._emergency: set[str] = set()
+        self._started = False  # waiting for the first inputs is not a stop
+        self._held: tuple[str, str] | None = None
+        self._clear_since: float | None = None
+
+    def on_command(self, twist: Any, now: float, stamp: float | None = None, clock: float | None = None) -> None:
+        """Take the planner's command, a geometry_msgs/Twist, with the stamp [s] of its header if it has one."""
+        fault = self._command_fault(twist)
+        if self.command.take(now, stamp, clock, fault, self._limits[self.command]):
+            self._planned = (twist.linear.x, twist.angular.z)
+
+    def on_odometry(self, message: Any, now: float, clock: float | None = None) -> None:
+        """Take a nav_msgs/Odometry."""
+        limits = self._limits[self.odometry]
+        fault = odometry_fault(message, limits=limits)
+        if self.odometry.take(now, stamp_seconds(message.header.stamp), clock, fault, limits):
+            self._twist = (message.twist.twist.linear.x, message.twist.twist.angular.z)
+
+    def on_scan(self, message: Any, now: float, clock: float | None = None) -> None:
+        """Take a sensor_msgs/LaserScan, measured at `laser_x`, `laser_y`, `laser_yaw` on the robot."""
+        limits = self._limits[self.scan]
+        fault = scan_fault(message, limits=limits) or self._frozen(message, now)
+        if not self.scan.take(now, stamp_seconds(message.header.stamp), clock, fault, limits):
+            return
+        angles = self.config.laser_yaw + message.angle_min + message.angle_increment * np.arange(len(message.ranges))
+        points = scan_points(np.asarray(message.ranges), angles, message.range_min, message.range_max)
+        self._points = points + np.array([self.config.laser_x, self.config.laser_y])
+
+    def on_emergency_stop(self, pressed: bool, source: str = EMERGENCY_STOP) -> None:
+        """Latch or release the emergency stop; every source that pressed it must release it again."""
+        (self._emergency.add if pressed else self._emergency.discard)(source)
+
+    def decide(self, now: float) -> GateDecision:
+        """What may go to the wheels at `now`."""
+        fault = self._fault(now)
+        if fault is not None:
+            if self._started and (self._held is None or self._held[0] != fault[0]):
+                self.counts[fault[0]] += 1
+            self._held, self._clear_since = fault, None
+        elif self._held is not None:
+            self._clear_since = now if self._clear_since is None else self._clear_since
+            if now - self._clear_since >= self.config.resume_after:
+                self._held = self._clear_since = None
+        if self._held is not None:
+            return GateDecision(0.0, 0.0, *self._held)
+        self._started = True
+        return GateDecision(*self._planned)
+
+    def _fault(self, now: float) -> tuple[str, str] | None:
+        """Cause and sentence of the gravest thing that is wrong."""
+        if self._emergency:
+            pressed = ", ".join(sorted(self._emergency))
+            return EMERGENCY_STOP, f"{pressed}: pressed; publish false on it to go on"
+        for source in (self.odometry, self.scan, self.command):
+            if (fault := source.fault(now)) is not None:
+                return fault
+        if self._planned == (0.0, 0.0):
+            return None
+        path = braking_path(
+            *self._twist,
+            self.model,
+            self.config.reaction_time,
+            command=self._planned,
+            delay=self.scan.age(now),  # the scan was taken from where the robot was then
+        )
+        obstacle = obstacle_in_path(self._points, path, self.model.radius, self.config.margin)
+        if obstacle is None:
+            return None
+        return OBSTACLE, (
+            f"scan: obstacle at {obstacle.distance:.2f} m, bearing {math.degrees(obstacle.bearing):.0f} degrees, "
+            f"inside the braking path at {self._twist[0]:.2f} m/s"
+        )
+
+    def _command_fault(self, twist: Any) -> str | None:
+        slack = 1.0 + self.config.command_tolerance
+        limits = {
+            "linear.x": (-self.config.reverse_speed, self.model.max_speed),
+            "angular.z": (-self.model.max_turn_rate, self.model.max_turn_rate),
+        }
+        for part in ("linear", "angular"):
+            for axis in "xyz":
+                name, value = f"{part}.{axis}", getattr(getattr(twist, part), axis)
+                low, high = limits.get(name, (0.0, 0.0))
+                if not low * slack <= value <= high * slack:  # NaN is in no range
+                    return f"cmd_vel_planned: {name} is {value:.4g}; it must lie in [{low:g}, {high:g}]"
+        return None
+
+    def _frozen(self, message: Any, now: float) -> str | None:
+        """A laser whose readings stay exactly the same while the robot drives sends old ones with new stamps."""
+        ranges = np.asarray(message.ranges, dtype=np.float32)
+        same = self._ranges is not None and np.array_equal(ranges, self._ranges, equal_nan=True)
+        self._ranges = ranges
+        if not same or abs(self._twist[0]) < _MOVING:
+            self._scan_changed = now
+        if now - self._scan_changed <= self.config.frozen_timeout:
+            return None
+        return f"scan: the same readings for {now - self._scan_changed:.1f} s while driving; check the laser"
