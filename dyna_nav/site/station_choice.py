@@ -136,19 +136,24 @@ def choose_stations(site: Site, radius: float = RADIUS) -> tuple[Station, ...]:
 
 
 def _stations(site: Site, cells: list[tuple[int, int]]) -> tuple[Station, ...]:
-    by_wall = sorted(range(len(cells)), key=lambda k: (float(site.clearance[cells[k]]), k))
-    chargers = set(by_wall[: min(2, len(cells) - 2)])
+    """Name the places and turn them towards what is nearest; the two most enclosed become chargers."""
+    reach = round(1.5 / site.map.resolution)
+    enclosed = sorted(range(len(cells)), key=lambda k: (float(_around(site.clearance, cells[k], reach).mean()), k))
+    chargers = set(enclosed[: min(2, len(cells) - 2)])
     kinds = cycle(("pick", "rack"))
     numbers = {"pick": 0, "rack": 0, "charger": 0}
     stations = []
-    for k, (row, col) in enumerate(cells):
+    for k, cell in enumerate(cells):
         kind = "charger" if k in chargers else next(kinds)
         numbers[kind] += 1
-        x, y = site.map.position_of(row, col)
-        reach = 3  # cells on either side over which the slope of the clearance is taken
-        around = site.clearance[max(row - reach, 0) : row + reach + 1, max(col - reach, 0) : col + reach + 1]
-        slope_y = float(around[-1].mean() - around[0].mean())
-        slope_x = float(around[:, -1].mean() - around[:, 0].mean())
-        yaw = round(math.atan2(-slope_y, -slope_x), 3)
-        stations.append(Station(f"{kind}{numbers[kind]}", round(float(x), 3), round(float(y), 3), yaw, kind))
+        x, y = site.map.position_of(*cell)
+        near = _around(site.clearance, cell, 3)
+        yaw = math.atan2(near[0].mean() - near[-1].mean(), near[:, 0].mean() - near[:, -1].mean())
+        stations.append(Station(f"{kind}{numbers[kind]}", round(float(x), 3), round(float(y), 3), round(yaw, 3), kind))
     return tuple(stations)
+
+
+def _around(field: np.ndarray, cell: tuple[int, int], reach: int) -> np.ndarray:
+    """The part of a field [rows, cols] within ``reach`` cells of a cell."""
+    row, col = cell
+    return field[max(row - reach, 0) : row + reach + 1, max(col - reach, 0) : col + reach + 1]
