@@ -88,7 +88,7 @@ class RosProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal to the process (SIGSTOP, SIGCONT, SIGKILL, ...)."""
         self._process.send_signal(number)
 
