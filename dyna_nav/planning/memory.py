@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from numba import njit
 from dyna_nav.mdp import Bins
 
 _EMPTY = -1
+_UNREADABLE = (  # what numpy raises for files that are cut, overwritten, of another kind, or announce absurd sizes
+    OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _CORNERS = 8  # x, y and heading are interpolated between two bins each
 
 
@@ -53,6 +58,8 @@ def corners(layout, x, y, yaw, speed, battery, goal, bins, shares):
     w = (yaw / (2 * math.pi)) % 1.0 * nh
     x0, y0, h0 = int(u), int(v), int(w) % nh
     fx, fy, fh = u - x0, v - y0, w - math.floor(w)
+    if nh == 1:
+        fh = 0.0  # both neighbours are the same bin, which must not count twice in the gradient
     iv = min(max(int(speed / layout[10] * nv), 0), nv - 1)
     ib = min(max(int(battery * nb), 0), nb - 1)
     ig = min(max(goal, 0), ng - 1)
@@ -195,12 +202,17 @@ class ValueMemory:
             raise
 
     def load(self, path: Path) -> str | None:
-        """Read a saved memory. A damaged or foreign file is set aside as ``*.damaged``; the answer says why."""
+        """Read a saved memory; the answer is None or one sentence on what was wrong.
+
+        A damaged or foreign file is set aside as ``*.damaged`` and the memory stays as it is; nothing is raised.
+        """
         if not path.exists():
             return None
         try:
             with np.load(path, allow_pickle=False) as archive:
                 layout, keys, weights, visits = (archive[name] for name in ("layout", "keys", "weights", "visits"))
+            if keys.dtype.kind != "i" or any(array.dtype.kind != "f" for array in (layout, weights, visits)):
+                raise ValueError("its arrays are of other types")
             if layout.shape != self.layout.shape or not np.allclose(layout, self.layout):
                 raise ValueError("it was made for another site or other bins")
             states = int(np.prod(self.layout[4:10]))
@@ -210,9 +222,13 @@ class ValueMemory:
                 raise ValueError("it names bins that do not exist")
             if not (np.isfinite(weights).all() and np.isfinite(visits).all()):
                 raise ValueError("it holds values that are not finite")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             aside = path.with_name(path.name + ".damaged")
-            os.replace(path, aside)
-            return f"permanent memory {path} cannot be used ({error}); set aside as {aside.name}, starting empty"
+            try:
+                os.replace(path, aside)
+            except OSError as refusal:
+                return f"permanent memory {path} cannot be used ({reason}) nor set aside ({refusal}); starting empty"
+            return f"permanent memory {path} cannot be used ({reason}); set aside as {aside.name}, starting empty"
         self._fill(keys, weights, visits, self._capacity_for(len(keys)))
         return None

@@ -58,8 +58,11 @@ class Lattice:
         fine = site.map.resolution
         height, width = np.array(site.clearance.shape) * fine
         least = math.sqrt(height * width * HEADINGS / config.nodes)
-        block = max(1, round(max(config.resolution, least) / fine))
-        rows, cols = -(-site.clearance.shape[0] // block), -(-site.clearance.shape[1] // block)
+        block = max(1, round(config.resolution / fine), math.ceil(least / fine - 1e-9))
+        rows, cols = (-(-size // block) for size in site.clearance.shape)
+        while rows * cols * HEADINGS > config.nodes:  # the last row and column may be cut cells
+            block += 1
+            rows, cols = (-(-size // block) for size in site.clearance.shape)
         padded = np.zeros((rows * block, cols * block), np.float32)
         padded[: site.clearance.shape[0], : site.clearance.shape[1]] = site.clearance
         clearance = padded.reshape(rows, block, cols, block).max(axis=(1, 3))

@@ -1,0 +1,245 @@
+"""The potential: a time to go that leads to the goal from everywhere, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning_worlds import MODEL, hall
+
+from dyna_nav.mdp import GoalTolerance, action_set
+from dyna_nav.planning.admissible import approach
+from dyna_nav.planning.potential import (
+    HEADING_ANGLES,
+    HEADINGS,
+    UNREACHABLE,
+    Lattice,
+    PotentialConfig,
+    PotentialStore,
+    heading_position,
+    interpolate,
+    time_to_go,
+)
+from dyna_nav.site.fields import distance_at, geodesic_distance
+
+RACKS = [(2, 2, 10, 3), (2, 5, 10, 6), (2, 8, 10, 9), (4.5, 3, 5, 5)]  # with a dead end between the first two
+CONFIG, TOLERANCE, EXACT = PotentialConfig(), GoalTolerance(), GoalTolerance(heading=0.3)
+RACK_HALL = hall(12, 11, RACKS)
+OPEN_HALL = hall(20, 15)
+ACTIONS = action_set(MODEL)
+
+
+def field_of(site, goal, tolerance=TOLERANCE, blocked=None, config=CONFIG):
+    lattice = Lattice.of(site, MODEL, config)
+    return lattice, time_to_go(lattice, np.array(goal, float), MODEL, tolerance, config, blocked)
+
+
+def at(lattice, field, x, y, yaw):
+    return interpolate(field, *lattice.origin, lattice.resolution, x, y, yaw)
+
+
+def descend(lattice, field, goal, pose, seconds):
+    """Follow the potential with ideal kinematics: of all actions held for 0.5 s the one that ends lowest. Arrived?"""
+    x, y, yaw, v, w = *pose, 0.0, 0.0
+
+    def after(action, duration):
+        state = [x, y, yaw, v, w]
+        for _ in range(round(duration / 0.1)):
+            state[3] = approach(state[3], action[0], MODEL.acceleration * 0.1, MODEL.deceleration * 0.1)
+            state[4] = approach(state[4], action[1], MODEL.turn_acceleration * 0.1, MODEL.turn_acceleration * 0.1)
+            state[2] += 0.1 * state[4]
+            state[0] += 0.1 * state[3] * math.cos(state[2])
+            state[1] += 0.1 * state[3] * math.sin(state[2])
+        return state
+
+    for _ in range(round(10 * seconds)):
+        if math.hypot(x - goal[0], y - goal[1]) < 0.3:
+            return True
+        best = min(ACTIONS, key=lambda action: at(lattice, field, *after(action, 0.5)[:3]))
+        x, y, yaw, v, w = after(best, 0.1)
+    return False
+
+
+@given(st.sampled_from([(1, 1), (11, 10), (3, 4), (8, 4), (6, 7)]), st.floats(-4, 4))
+@settings(deadline=None, max_examples=20)
+def test_it_is_zero_at_the_goal_and_nowhere_negative(xy, yaw):
+    lattice, field = field_of(RACK_HALL, (*xy, yaw), EXACT)
+    nearest = HEADING_ANGLES[np.abs((HEADING_ANGLES - yaw + math.pi) % (2 * math.pi) - math.pi).argmin()]
+    assert at(lattice, field, *xy, nearest) < 0.1
+    assert field.min() == 0.0
+
+
+free_places = st.tuples(st.floats(0.6, 11.4), st.floats(0.6, 10.4), st.floats(-math.pi, math.pi)).filter(
+    lambda pose: RACK_HALL.clearance_at(pose[:2]) > MODEL.radius + 0.05
+)
+
+
+@given(free_places, st.sampled_from([(1, 1, 0.0), (4, 4, 0.0), (11, 10, 2.0), (7, 7, -2.0)]))
+@settings(deadline=None, max_examples=40)
+def test_following_it_arrives_from_anywhere_even_out_of_a_dead_end(start, goal):
+    lattice, field = field_of(RACK_HALL, goal)
+    seconds = at(lattice, field, *start)
+    assert seconds < UNREACHABLE
+    assert descend(lattice, field, goal, start, 2.5 * seconds + 10)
+
+
+@pytest.mark.parametrize("goal", [(1, 1, 0.0), (4, 4, 0.0), (11, 10, 2.0)])
+def test_every_reachable_node_has_a_lower_neighbour(goal):
+    _, field = field_of(RACK_HALL, goal, EXACT)
+    padded = np.pad(field, ((2, 2), (2, 2), (0, 0)), constant_values=np.inf)
+    rows, cols = field.shape[:2]
+    lowest = np.full(field.shape, np.inf)
+    for r in range(5):
+        for c in range(5):
+            for turn in (-1, 0, 1):
+                if (r, c, turn) != (2, 2, 0):
+                    lowest = np.minimum(lowest, np.roll(padded[r : r + rows, c : c + cols], turn, axis=2))
+    inner = (field > 0) & (field < UNREACHABLE)
+    assert inner.sum() > 10_000
+    assert (lowest < field)[inner].all()
+
+
+@given(st.floats(2, 18), st.floats(2, 13), st.floats(2, 18), st.floats(2, 13))
+@settings(deadline=None, max_examples=30)
+def test_on_open_floor_it_is_the_geodesic_time_within_an_eighth(x, y, goal_x, goal_y):
+    straight = math.hypot(goal_x - x, goal_y - y)
+    lattice, field = field_of(OPEN_HALL, (goal_x, goal_y, 0.0))
+    towards = math.atan2(goal_y - y, goal_x - x)
+    ideal = straight / MODEL.max_speed
+    assert at(lattice, field, x, y, towards) == pytest.approx(ideal, rel=0.125, abs=0.5)
+
+
+def test_around_racks_it_is_never_far_below_the_geodesic_time():
+    goal = (11.0, 10.0, 0.0)
+    lattice, field = field_of(RACK_HALL, goal)
+    geodesic = geodesic_distance(RACK_HALL, goal[:2], MODEL.radius)
+    for x, y in [(1, 1), (3, 4), (7, 7), (11, 1)]:
+        ideal = distance_at(RACK_HALL, geodesic, np.array([x, y])) / MODEL.max_speed
+        reached = min(at(lattice, field, x, y, yaw) for yaw in HEADING_ANGLES)
+        assert 0.85 * ideal - 0.4 < reached < 1.8 * ideal + 0.5
+
+
+def test_a_closed_room_is_unreachable():
+    site = hall(12, 8, [(6, 0, 6.2, 8)])
+    lattice, field = field_of(site, (2, 4, 0))
+    assert at(lattice, field, 9, 4, 0) == UNREACHABLE
+    assert at(lattice, field, 3, 6, 0) < 10
+    assert (field[:, int(6.6 / lattice.resolution) :] == UNREACHABLE).all()
+
+
+def test_a_door_narrower_than_the_robot_is_closed_and_a_wider_one_open():
+    for width, passes in [(2 * MODEL.radius - 0.1, False), (2 * MODEL.radius + 0.3, True)]:
+        site = hall(12, 8, [(6, 0, 6.2, 4), (6, 4 + width, 6.2, 8)])
+        lattice, field = field_of(site, (2, 4, 0))
+        assert (at(lattice, field, 9, 4, 0) < UNREACHABLE) == passes
+
+
+def test_blocked_cells_send_the_way_around():
+    lattice = Lattice.of(RACK_HALL, MODEL, CONFIG)
+    blocked = np.zeros(lattice.clearance.shape, bool)
+    goal, start = (11.0, 7.0, 0.0), (1.0, 7.0, 0.0)
+    free = at(*field_of(RACK_HALL, goal), *start)
+    row, col = int(7 / lattice.resolution), int(6 / lattice.resolution)
+    blocked[row - 8 : row + 8, col] = True
+    around = at(*field_of(RACK_HALL, goal, blocked=blocked), *start)
+    assert free + 1 < around < UNREACHABLE
+
+
+def test_looking_away_from_the_goal_takes_longer():
+    lattice, field = field_of(OPEN_HALL, (15, 7, 0))
+    ahead, aside, back = (at(lattice, field, 5, 7, yaw) for yaw in (0.0, math.pi / 2, math.pi))
+    assert ahead + 0.1 < aside < back
+
+
+def test_the_heading_at_the_goal_counts_only_when_it_is_asked_for():
+    anyhow, field = field_of(OPEN_HALL, (10, 7, 0), TOLERANCE)
+    assert max(at(anyhow, field, 10, 7, yaw) for yaw in HEADING_ANGLES) < 0.1
+    exact, field = field_of(OPEN_HALL, (10, 7, 0), EXACT)
+    assert at(exact, field, 10, 7, 0.0) < 0.1
+    assert at(exact, field, 10, 7, math.pi) > 0.5 * math.pi / MODEL.max_turn_rate * 0.9
+    assert at(exact, field, 9, 7, 0.0) < at(exact, field, 11, 7, math.pi)  # from the wrong side it has to turn
+
+
+def test_driving_along_a_wall_is_dearer_than_down_the_middle():
+    lattice, field = field_of(hall(20, 6), (19, 3, 0))
+    assert at(lattice, field, 2, 0.5, 0.0) > at(lattice, field, 2, 3, 0.0) + 0.5
+
+
+@pytest.mark.parametrize("nodes", [10_000, 20_000, 50_000, 333_333])
+@pytest.mark.parametrize("size", [(20, 15), (37.3, 11.7), (60, 60)])
+def test_a_large_site_gets_cells_so_large_that_the_nodes_suffice(nodes, size):
+    site = hall(*size, resolution=0.1)
+    lattice = Lattice.of(site, MODEL, replace(CONFIG, nodes=nodes))
+    rows, cols = lattice.clearance.shape
+    assert rows * cols * HEADINGS <= nodes
+    assert rows * lattice.resolution >= size[1] - 1e-6
+    assert cols * lattice.resolution >= size[0] - 1e-6
+
+
+def test_a_coarse_lattice_still_leads_to_the_goal():
+    config = replace(CONFIG, nodes=20_000)
+    lattice, field = field_of(OPEN_HALL, (17, 12, 0.0), config=config)
+    assert lattice.resolution > 0.3
+    assert descend(lattice, field, (17, 12), (3, 3, 2.0), 40)
+
+
+OPEN_LATTICE, OPEN_FIELD = field_of(OPEN_HALL, (15, 7, 0), EXACT)
+
+
+@given(st.floats(1, 19), st.floats(1, 14), st.floats(-7, 7), st.sampled_from(np.eye(3).tolist()))
+@settings(deadline=None, max_examples=200)
+def test_it_has_no_jumps_in_position_or_heading(x, y, yaw, direction):
+    step = 1e-6 * np.array(direction)
+    here, there = (at(OPEN_LATTICE, OPEN_FIELD, *(np.array([x, y, yaw]) + s)) for s in (-step, step))
+    assert abs(here - there) < 1e-3
+
+
+@given(st.floats(1, 19), st.floats(1, 14), st.integers(-2, 2))
+@settings(deadline=None, max_examples=50)
+def test_a_full_turn_changes_nothing_and_pi_is_minus_pi(x, y, turns):
+    for yaw in (math.pi, -1e-17, 0.0, 2.0):
+        value = at(OPEN_LATTICE, OPEN_FIELD, x, y, yaw)
+        assert at(OPEN_LATTICE, OPEN_FIELD, x, y, yaw + 2 * math.pi * turns) == pytest.approx(value, abs=1e-3)
+    assert at(OPEN_LATTICE, OPEN_FIELD, x, y, math.pi - 1e-9) == pytest.approx(
+        at(OPEN_LATTICE, OPEN_FIELD, x, y, -math.pi + 1e-9), abs=1e-3
+    )
+
+
+@given(st.floats(-10, 10))
+@settings(deadline=None)
+def test_the_heading_lies_between_its_two_lattice_headings_in_proportion(yaw):
+    lower, share = heading_position(yaw)
+    low = HEADING_ANGLES[lower]
+    gap = (HEADING_ANGLES[(lower + 1) % HEADINGS] - low) % (2 * math.pi)
+    error = (low + share * gap - yaw + math.pi) % (2 * math.pi) - math.pi
+    assert abs(error) < 1e-9
+    assert 0.0 <= share <= 1.0
+
+
+@pytest.mark.parametrize("corner", [(0.45, 0.45), (11.55, 10.55), (0.45, 10.55)])
+def test_a_goal_in_the_farthest_corner_of_the_map_is_served(corner):
+    lattice, field = field_of(RACK_HALL, (*corner, 0.0))
+    assert at(lattice, field, 1.0, 7.0, 0.0) < 30
+    assert descend(lattice, field, corner, (1.0, 7.0, 0.0), 60)
+
+
+def test_a_map_with_its_corner_elsewhere_gives_the_same_times():
+    here = field_of(RACK_HALL, (1, 1, 0.0))[1]
+    there = field_of(hall(12, 11, RACKS, origin=(-30.0, 7.0)), (-29, 8, 0.0))[1]
+    np.testing.assert_allclose(here, there, atol=2e-3)
+
+
+def test_the_store_computes_each_goal_once_and_each_version_anew():
+    lattice = Lattice.of(RACK_HALL, MODEL, CONFIG)
+    store = PotentialStore(lattice, MODEL, TOLERANCE, CONFIG)
+    goal = np.array([1.0, 1.0, 0.0])
+    first, again, blocked = store.request(goal), store.request(goal.copy()), store.request(goal, version=1)
+    goal[:] = np.nan  # the caller's array is the caller's
+    assert first is again
+    assert first is not blocked
+    np.testing.assert_array_equal(first.result(), blocked.result())
+    store.close()
