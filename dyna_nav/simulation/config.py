@@ -28,6 +28,7 @@ class SimulationConfig:
 
     beams: int = parameter(360, "beams of the laser, evenly over the full circle", minimum=8, maximum=4096)
     scan_max: float = parameter(12.0, "greatest range of the laser [m]", minimum=1, maximum=100)
+    scan_period: float = parameter(0.1, "time between two scans [s]", minimum=0.005, maximum=10)
     scan_noise: float = parameter(0.01, "standard deviation of a range [m]", minimum=0, maximum=0.5)
     laser_height: float = parameter(0.12, "height of the laser's plane above the floor [m]", minimum=0.05, maximum=0.4)
     scan_shift: float = parameter(0.5, "how far a shifted laser is turned [rad]", minimum=0.01, maximum=3.14)

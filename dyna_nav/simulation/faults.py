@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dyna_nav.simulation.config import Pallet
+from dyna_nav.simulation.spawn import check_pallet
 from dyna_nav.simulation.world import set_payload
 
 if TYPE_CHECKING:
+    from dyna_nav.mdp import RobotModel
     from dyna_nav.simulation.config import SimulationConfig
     from dyna_nav.simulation.world import World
+    from dyna_nav.site import Site
 
 @dataclass
 class _Shove:
@@ -43,6 +46,9 @@ class Faults:
     robots: int
     config: SimulationConfig
     battery: np.ndarray
+    robot_model: RobotModel
+    true_pose: np.ndarray
+    _hall: Site
     _world: World
     _pallets: dict[int, Pallet]
 
@@ -93,7 +99,7 @@ class Faults:
         if fault not in SCAN_FAULTS:
             raise ValueError(f"fault is {fault!r}; it must be one of {SCAN_FAULTS}")
         self._scan_fault[self._index(robot)] = fault
-        self._observed = None
+        self._observed = self._last_scan = None
 
     def jump_odometry(self, robot: int, dx: float, dy: float, dyaw: float) -> None:
         """Shift a robot's localised pose (m, m, rad; map frame) from now on, on top of earlier jumps."""
@@ -109,9 +115,13 @@ class Faults:
         self._charging[self._index(robot)] = charging
 
     def add_pallet(self, x: float, y: float, yaw: float = 0.0, **properties: float) -> int:
-        """Put a pallet down (properties as in :class:`Pallet`) and return its number, which is never used again."""
-        number = self._pallets_seen
-        self._pallets[number] = Pallet(x, y, yaw, **properties)
+        """Put a pallet down (properties as in :class:`Pallet`) and return its number, which is never used again.
+
+        Raises ValueError when it would stand in a wall or on a robot.
+        """
+        pallet, number = Pallet(x, y, yaw, **properties), self._pallets_seen
+        check_pallet(self._hall, pallet, self.true_pose, self.robot_model.radius)
+        self._pallets[number] = pallet
         self._pallets_seen += 1
         self._rebuild()
         return number

@@ -18,7 +18,7 @@ from dyna_nav.simulation import drive, laser
 from dyna_nav.simulation.collisions import Collision, CollisionLog
 from dyna_nav.simulation.config import Pallet, SimulationConfig
 from dyna_nav.simulation.faults import Faults, finite
-from dyna_nav.simulation.spawn import spawn_poses
+from dyna_nav.simulation.spawn import check_pallet, check_poses, spawn_poses
 from dyna_nav.simulation.world import TRACK, WALL, World, build_world, set_payload, yaw_of
 from dyna_nav.site import Site
 
@@ -48,7 +48,8 @@ class Simulation(Faults):
         """Put robots at poses [robots, 3] (default: at stations, then anywhere) with payloads [robots] kg (default 0).
 
         hidden_site is the hall as it really is, for physics and laser, where it differs from the planner's site.
-        Raises ValueError for fewer than one robot, poses or payloads of a wrong shape or value, or a full hall.
+        Raises ValueError for fewer than one robot, poses or payloads of a wrong shape or value, poses or pallets in a
+        wall or in each other, or a full hall.
         """
         self.site, self.config = site, config or SimulationConfig()
         self.robot_model = robot_model or RobotModel()
@@ -63,6 +64,9 @@ class Simulation(Faults):
             taken = np.array([(pallet.x, pallet.y) for pallet in self._pallets.values()]).reshape(-1, 2)
             poses = spawn_poses(self._hall, robots, self.robot_model.radius, spawning, taken)
         poses = finite(poses, (robots, 3), "poses")
+        check_poses(self._hall, poses, self.robot_model.radius)
+        for pallet in self._pallets.values():
+            check_pallet(self._hall, pallet, poses, self.robot_model.radius)
 
         self.goals = np.full((robots, 3), np.nan)
         self.battery = np.full(robots, self.config.battery_start)
@@ -75,6 +79,8 @@ class Simulation(Faults):
         self._error = self._sensing.standard_normal((robots, 3)) * self._sigma[:3]
         self._twist = np.zeros((robots, 2))
         self._observed: Observation | None = None
+        self._last_scan: np.ndarray | None = None
+        self._scanned = -1  # the period of the last scan
         self._pairs = np.zeros((MOST_PAIRS, 2), np.int64)
         self._where = np.zeros(MOST_PAIRS, np.int64)
         Faults.__init__(self, robots)
@@ -162,7 +168,10 @@ class Simulation(Faults):
         return dict(zip(self._built_pallets, self._poses_at(self._world.pallet_qpos), strict=True))
 
     def observe(self) -> Observation:
-        """What the robots know now. Asked twice at the same time, it gives the same readings."""
+        """What the robots know now. Asked twice at the same time, it gives the same readings.
+
+        The laser scans when first asked within each ``config.scan_period``; until the next one its scan stays.
+        """
         if self._observed is None:
             pose = self.true_pose + self._error + self._jump
             pose[:, 2] = (pose[:, 2] + math.pi) % (2 * math.pi) - math.pi
@@ -180,6 +189,9 @@ class Simulation(Faults):
 
     def _scan(self) -> np.ndarray:
         config, hall = self.config, self._hall.map
+        turn = self._ticks // self._scan_ticks
+        if turn == self._scanned and self._last_scan is not None:
+            return self._last_scan
         boxes = [
             (*pose, pallet.length / 2, pallet.width / 2)
             for pose, pallet in zip(self.pallets.values(), self._pallets.values(), strict=True)
@@ -194,7 +206,8 @@ class Simulation(Faults):
         ranges += config.scan_noise * noise.standard_normal(ranges.shape)
         np.maximum(ranges, 0.0, out=ranges)
         ranges[ranges > config.scan_max] = np.inf
-        return self._with_scan_faults(ranges)
+        self._scanned, self._last_scan = turn, self._with_scan_faults(ranges)
+        return self._last_scan
 
     # How it is set up.
 
@@ -204,6 +217,7 @@ class Simulation(Faults):
         self._leaps = laser.leap_grid(hall.clearance, hall.map.resolution)
         self._scan_angles = np.arange(config.beams) * (2 * math.pi / config.beams) - math.pi
         accelerations = (robot.acceleration, robot.deceleration, robot.turn_acceleration)
+        self._scan_ticks = max(1, round(config.scan_period / config.physics_step))
         self._limits = np.array([robot.max_speed, robot.max_turn_rate, *accelerations, config.tracking_band])
         self._geometry = np.array([config.wheel_radius, TRACK * robot.radius])
         self._torques = np.array([config.drive_torque, config.brake_torque])

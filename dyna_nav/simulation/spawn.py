@@ -1,13 +1,15 @@
-"""Where robots start: at the stations, chargers first; then anywhere they can stand."""
+"""Where robots start (stations, chargers first; then anywhere they can stand), and what cannot stand where."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from dyna_nav.simulation.config import Pallet
 from dyna_nav.site import Site
 
 SEPARATION = 3.0  # of two starting robots' centres, in robot radii
 MARGIN = 0.1  # to the walls [m]
+OVERLAP = 0.03  # that a given pose may reach into a wall [m]: less than a cell, the clearance is no finer
 
 
 def spawn_poses(
@@ -43,3 +45,39 @@ def spawn_poses(
             f"site {site.name!r} has room for {len(chosen)} of {robots} robots of radius {radius} m; use fewer robots"
         )
     return np.array(chosen).reshape(robots, 3)
+
+
+def check_poses(site: Site, poses: np.ndarray, radius: float) -> None:
+    """Refuse poses [robots, 3] in a wall or in each other: physics would hurl such robots apart.
+
+    Raises ValueError naming the robot and where it was to stand.
+    """
+    for i, (x, y, _) in enumerate(poses):
+        if not site.standable(poses[i, :2], radius - OVERLAP):
+            raise ValueError(
+                f"robot {i} cannot start at ({x:.2f}, {y:.2f}) in site {site.name!r}: the clearance there is "
+                f"{float(site.clearance_at(poses[i, :2])):.2f} m and its radius {radius} m; choose free space"
+            )
+        gaps = np.hypot(*(poses[:i, :2] - poses[i, :2]).T)
+        if (gaps < 2 * radius).any():
+            raise ValueError(f"robots {int(np.argmin(gaps))} and {i} start {gaps.min():.2f} m apart; they overlap")
+
+
+def check_pallet(site: Site, pallet: Pallet, robots: np.ndarray, radius: float) -> None:
+    """Refuse a pallet that would stand in a wall or on a robot at robots [n, 2 or more] (x, y, ...).
+
+    Raises ValueError naming where it was to stand.
+    """
+    along = np.linspace(-0.5, 0.5, max(2, int(pallet.length / site.map.resolution) + 1)) * pallet.length
+    across = np.linspace(-0.5, 0.5, max(2, int(pallet.width / site.map.resolution) + 1)) * pallet.width
+    u, v = np.meshgrid(along, across)
+    c, s = np.cos(pallet.yaw), np.sin(pallet.yaw)
+    ground = np.stack([pallet.x + c * u - s * v, pallet.y + s * u + c * v], axis=-1)
+    inside = site.map.contains(ground)
+    if not inside.all() or not site.map.free[site.map.cell_of(ground)].all():
+        raise ValueError(f"a pallet at ({pallet.x:.2f}, {pallet.y:.2f}) would stand in a wall of site {site.name!r}")
+    dx, dy = robots[:, 0] - pallet.x, robots[:, 1] - pallet.y
+    beyond_length = np.maximum(np.abs(c * dx + s * dy) - pallet.length / 2, 0)
+    gap = np.hypot(beyond_length, np.maximum(np.abs(c * dy - s * dx) - pallet.width / 2, 0))
+    if (gap < radius).any():
+        raise ValueError(f"a pallet at ({pallet.x:.2f}, {pallet.y:.2f}) would stand on robot {int(np.argmin(gap))}")
