@@ -1,8 +1,13 @@
 """Read and write maps in the format of ROS ``map_server``: a YAML file beside a PGM or PNG picture.
 
-The meaning of every pixel follows nav2_map_server (``map_io.cpp``), with one difference: a site only knows free,
-occupied and unknown, so cells of the modes ``scale`` and ``raw`` that are neither clearly free nor clearly occupied
-become unknown. Unknown space is never driven on.
+The meaning of every pixel follows nav2_map_server (``map_io.cpp``), with two differences, both to the safe side, for
+unknown space is never driven on:
+
+- A site only knows free, occupied and unknown, so cells of the modes ``scale`` and ``raw`` that are neither clearly
+  free nor clearly occupied become unknown.
+- Every map_saver writes unknown cells in grey 205, and the one of Nav2 writes ``free_thresh: 0.25`` beside it, by which
+  that grey (0.196 occupied) would come back as free: a robot would be sent where nobody has looked. In a trinary
+  picture that holds nothing but map_saver's greys, 205 is unknown whatever the threshold.
 """
 
 from __future__ import annotations
@@ -99,7 +104,7 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
                     picture = picture.convert("RGB")
                 pixels = np.asarray(picture)
     except FileNotFoundError:
-        raise SiteError(f"{path}: the map's picture does not exist; correct the field image of its YAML file") from None
+        raise SiteError(f"{path}: the map's picture does not exist; correct the field image of the YAML file") from None
     except SiteError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
@@ -133,10 +138,20 @@ def classify(shade_sum: np.ndarray, alpha: np.ndarray | None, white: int, map_: 
     table = np.full(white + 1, UNKNOWN, np.int8)
     table[free] = FREE
     table[occupied] = OCCUPIED
+    if map_.mode == "trinary" and not map_.negate and alpha is None and _written_by_map_saver(shade_sum, white):
+        table[white * 205 // 255] = UNKNOWN
     cells = table[shade_sum]
     if map_.mode == "scale" and alpha is not None:
         cells[alpha != 255] = UNKNOWN
     return cells
+
+
+def _written_by_map_saver(shade_sum: np.ndarray, white: int) -> bool:
+    """Whether a picture holds no greys but those of map_saver in trinary mode: 0, 205 and 254 (255: touched up)."""
+    if white % 255:
+        return False
+    greys = np.flatnonzero(np.bincount(shade_sum.ravel(), minlength=white + 1))
+    return bool(np.isin(greys, np.array([0, 205, 254, 255]) * (white // 255)).all())
 
 
 @njit(cache=True)

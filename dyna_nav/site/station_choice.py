@@ -35,8 +35,8 @@ STANDARDS = (
 
 
 def wanted_count(area: float) -> int:
-    """Number of stations for an area [m^2] that robots can drive: 12 on 400 m^2, at least 4, at most 16."""
-    return int(np.clip(round(12.0 * math.sqrt(area / 400.0)), 4, 16))
+    """Number of stations for an area [m^2] that robots can drive: 6 in a small lab, 12 on 360 m^2, at most 16."""
+    return min(6 + int(area / 60.0), 16)
 
 
 def largest_region(room: np.ndarray) -> np.ndarray:
@@ -63,16 +63,23 @@ def drivable_region(clearance: np.ndarray, radius: float) -> np.ndarray:
     return region
 
 
-def leaves_a_way(site: Site, places: np.ndarray, radius: float) -> np.ndarray:
-    """bool [n]: whether others get past a robot that stands at places [n, 2] [m, map frame].
+def leaves_a_way(site: Site, rows: np.ndarray, cols: np.ndarray, radius: float) -> np.ndarray:
+    """bool [n]: whether others get past a robot of the radius [m] that stands in cells rows [n], cols [n].
 
     On the circle on which another robot would pass it, the free points must form one arc: in a narrow passage they
     form two, and whoever stands between them closes it.
     """
+    reach = (2.0 * radius + 0.2) / site.map.resolution
+    margin = math.ceil(reach) + 1
+    passable = np.pad(site.clearance >= radius + 0.05, margin)
     angles = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
-    circle = (2.0 * radius + 0.2) * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    passable = site.clearance_at(places[:, None, :] + circle) >= radius + 0.05
-    arcs = np.count_nonzero(passable & ~np.roll(passable, 1, axis=1), axis=1)
+    ups, acrosses = np.rint(reach * np.sin(angles)).astype(int), np.rint(reach * np.cos(angles)).astype(int)
+    before = passable[rows + margin + ups[-1], cols + margin + acrosses[-1]]
+    arcs = np.zeros(len(rows), int)
+    for up, across in zip(ups, acrosses, strict=True):
+        here = passable[rows + margin + up, cols + margin + across]
+        arcs += here & ~before
+        before = here
     return arcs <= 1
 
 
@@ -102,8 +109,8 @@ def spread_out(passable: np.ndarray, candidates: np.ndarray, count: int, spacing
 def choose_stations(site: Site, radius: float = RADIUS) -> tuple[Station, ...]:
     """Stations for a site from its map alone; the same for the same map.
 
-    Two are chargers (the two nearest to a wall), the others alternate between pick and rack; each looks at what is
-    nearest. Raises SiteError when no two robots of the radius [m] have a place.
+    Two are chargers (the most enclosed), the others alternate between pick and rack; each looks at what is nearest.
+    Raises SiteError when no two robots of the radius [m] have a place.
     """
     region = drivable_region(site.clearance, radius)
     stride = max(1, round(LATTICE / site.map.resolution), math.ceil(math.sqrt(region.size / LATTICE_CELLS)))
@@ -113,9 +120,8 @@ def choose_stations(site: Site, radius: float = RADIUS) -> tuple[Station, ...]:
     step = stride * site.map.resolution
     count = wanted_count(np.count_nonzero(passable) * step**2)
     rows, cols = np.nonzero(passable)
-    places = site.map.position_of(rows * stride + offset, cols * stride + offset)
     clearance = site.clearance[lattice][rows, cols]
-    open_around = leaves_a_way(site, places, radius)
+    open_around = leaves_a_way(site, rows * stride + offset, cols * stride + offset, radius)
 
     best: list[tuple[int, int]] = []
     for spare, way, spacing in STANDARDS:
@@ -125,7 +131,7 @@ def choose_stations(site: Site, radius: float = RADIUS) -> tuple[Station, ...]:
         found = spread_out(passable, candidates, count, spacing / step)
         if len(found) > len(best):
             best = found
-        if len(best) >= max(4, count // 2):
+        if len(best) >= 2 * count / 3:
             break
     if len(best) < 2:
         raise SiteError(
@@ -136,10 +142,13 @@ def choose_stations(site: Site, radius: float = RADIUS) -> tuple[Station, ...]:
 
 
 def _stations(site: Site, cells: list[tuple[int, int]]) -> tuple[Station, ...]:
-    """Name the places and turn them towards what is nearest; the two most enclosed become chargers."""
+    """Name the places and turn them towards what is nearest; the most enclosed become chargers.
+
+    Two of six or more, one of four or five: below that every place is needed to drive between.
+    """
     reach = round(1.5 / site.map.resolution)
     enclosed = sorted(range(len(cells)), key=lambda k: (float(_around(site.clearance, cells[k], reach).mean()), k))
-    chargers = set(enclosed[: min(2, len(cells) - 2)])
+    chargers = set(enclosed[: min(2, max(0, len(cells) // 2 - 1))])
     kinds = cycle(("pick", "rack"))
     numbers = {"pick": 0, "rack": 0, "charger": 0}
     stations = []
