@@ -1,10 +1,10 @@
 """Real processes on real topics in a test: a private ROS domain, processes that surely end, waiting for conditions.
 
-    with RosHarness() as ros:
-        gate = ros.start("dyna_nav.nodes.velocity_gate", parameters={"robots": ["r1"]})
-        ros.every(0.05, lambda: odometry.publish(message))
-        ros.wait_for(lambda: commands and commands[-1] == 0.0, "a zero command")
-        assert gate.stop() == 0
+with RosHarness() as ros:
+    gate = ros.start("dyna_nav.nodes.velocity_gate", parameters={"robots": ["r1"]})
+    ros.every(0.05, lambda: odometry.publish(message))
+    ros.wait_for(lambda: commands and commands[-1] == 0.0, "a zero command")
+    assert gate.stop() == 0
 """
 
 from __future__ import annotations

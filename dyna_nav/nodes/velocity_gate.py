@@ -1,0 +1,236 @@
+"""The velocity gate: the only node that publishes `cmd_vel`, in a process of its own.
+
+Passes the planner's commands on or stops the robot, as :mod:`dyna_nav.safety.gate` decides: at once for every command,
+and twenty times a second whatever arrives. One process serves all robots of a machine. Neither torch nor ONNX Runtime
+nor numba is loaded here, so that what breaks the planner cannot break the gate.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Bool
+
+from dyna_nav.mdp import RobotModel
+from dyna_nav.nodes.parameters import declare_parameters
+from dyna_nav.parameters import parameter
+from dyna_nav.safety import gate as causes
+from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
+from dyna_nav.safety.inputs import stamp_seconds
+
+_LAST_ZEROS = 5  # zero commands to every robot before the gate leaves
+_ERRORS = (causes.EMERGENCY_STOP, causes.ODOMETRY_BAD, causes.SCAN_BAD, causes.COMMAND_BAD)
+
+
+@dataclass(frozen=True)
+class VelocityGateParameters:
+    """Parameters of the node."""
+
+    robots: tuple[str, ...] = parameter((), "namespaces of the robots; empty: the robot of the node's own namespace")
+    rate: float = parameter(20.0, "decisions per second, besides one for every command [Hz]", minimum=10, maximum=200)
+    cmd_vel_stamped: bool = parameter(True, "publish geometry_msgs/TwistStamped, as Jazzy has it; false: Twist")
+    frame: str = parameter("base_link", "frame of the commands, behind the robot's name")
+    gate: GateConfig = field(default_factory=GateConfig)
+    robot: RobotModel = field(default_factory=RobotModel)
+
+
+class GatedRobot:
+    """The topics of one robot around its gate."""
+
+    def __init__(self, node: VelocityGateNode, name: str, parameters: VelocityGateParameters) -> None:
+        self.name = name
+        self.gate = VelocityGate(parameters.robot, parameters.gate)
+        self.decision: GateDecision | None = None
+        self._node, self._parameters = node, parameters
+        self._published = -math.inf
+        topic = f"{name}/{{}}".format if name else str
+        self._frame = topic(parameters.frame)
+        self._publisher = node.create_publisher(
+            TwistStamped if parameters.cmd_vel_stamped else Twist, topic("cmd_vel"), QoSProfile(depth=1)
+        )
+        node.create_subscription(TwistStamped, topic("cmd_vel_planned"), self._on_command, QoSProfile(depth=1))
+        node.create_subscription(Odometry, topic("odom"), self._on_odometry, qos_profile_sensor_data)
+        node.create_subscription(LaserScan, topic("scan"), self._on_scan, qos_profile_sensor_data)
+        node.watch_emergency_stop(topic("emergency_stop"), self)
+
+    def decide(self, answering_command: bool) -> None:
+        """Decide anew and tell the wheels: each command is answered, and so is everything that changes between two.
+
+        A robot that is held hears zero at no less than half the node's rate.
+        """
+        now = time.monotonic()
+        decision, before = self.gate.decide(now), self.decision
+        self.decision = decision
+        changed = before is None or (before.speed, before.turn_rate) != (decision.speed, decision.turn_rate)
+        repeat = decision.cause is not None and now - self._published > 1.5 / self._parameters.rate
+        if answering_command or changed or repeat:
+            self.publish(decision.speed, decision.turn_rate)
+            self._published = now
+        if before is None or before.cause != decision.cause:
+            self._node.on_change(self, decision)
+
+    def publish(self, speed: float, turn_rate: float) -> None:
+        """Tell the wheels [m/s], [rad/s]."""
+        twist = Twist()
+        twist.linear.x, twist.angular.z = speed, turn_rate
+        if not self._parameters.cmd_vel_stamped:
+            self._publisher.publish(twist)
+            return
+        message = TwistStamped(twist=twist)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.frame_id = self._frame
+        self._publisher.publish(message)
+
+    def wait_until_heard(self, seconds: float) -> bool:
+        """Whether every reliable subscriber has acknowledged the last command within the time [s]."""
+        return self._publisher.wait_for_all_acked(Duration(seconds=seconds))
+
+    def diagnostics(self) -> DiagnosticStatus:
+        """State, counts of the stops per cause, ages of the inputs."""
+        decision, now = self.decision, time.monotonic()
+        status = DiagnosticStatus(name=f"velocity_gate: {self.name}" if self.name else "velocity_gate")
+        status.hardware_id = self.name
+        if decision is None or decision.cause is None:
+            status.level, status.message = DiagnosticStatus.OK, "passing commands on"
+        else:
+            status.level = DiagnosticStatus.ERROR if decision.cause in _ERRORS else DiagnosticStatus.WARN
+            status.message = decision.reason
+        values = {"cause": decision.cause or "" if decision else ""}
+        for source in (self.gate.command, self.gate.odometry, self.gate.scan):
+            values[f"age of {source.topic} [s]"] = f"{source.age(now):.3f}"
+        values |= {f"stops: {cause}": str(self.gate.counts[cause]) for cause in causes.CAUSES}
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        return status
+
+    def _clock(self) -> float:
+        return 1e-9 * self._node.get_clock().now().nanoseconds
+
+    def _on_command(self, message: TwistStamped) -> None:
+        stamp = stamp_seconds(message.header.stamp)
+        self.gate.on_command(message.twist, time.monotonic(), stamp, self._clock())
+        self.decide(answering_command=True)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self.gate.on_odometry(message, time.monotonic(), self._clock())
+
+    def _on_scan(self, message: LaserScan) -> None:
+        self.gate.on_scan(message, time.monotonic(), self._clock())
+
+
+class VelocityGateNode(Node):
+    """All gates of one machine. Raises ValueError for a parameter out of its range."""
+
+    def __init__(self) -> None:
+        super().__init__("velocity_gate")
+        parameters = declare_parameters(self, VelocityGateParameters)
+        if len(set(parameters.robots)) < len(parameters.robots):
+            raise ValueError(f"parameter robots is {list(parameters.robots)}; each robot must be named once")
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.robots = [GatedRobot(self, name, parameters) for name in parameters.robots or ("",)]
+        for robot in self.robots:
+            self.watch_emergency_stop("/emergency_stop", robot)
+        # Steady clocks: with simulated time, a simulator that stands still must not stop the gate's decisions.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / parameters.rate, self._decide, clock=steady)
+        self.create_timer(1.0, self._report, clock=steady)
+
+    def watch_emergency_stop(self, topic: str, robot: GatedRobot) -> None:
+        """Obey an emergency stop, be it latched (a gate that starts late hears of it) or not.
+
+        Two subscriptions, because a latched one hears only latched publishers; hearing both does no harm.
+        """
+        name = self.resolve_topic_name(topic)
+
+        def obey(message: Bool) -> None:
+            robot.gate.on_emergency_stop(message.data, name)
+            robot.decide(answering_command=False)
+
+        silent = SubscriptionEventCallbacks(incompatible_qos=lambda _: None, use_default_callbacks=False)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(Bool, topic, obey, QoSProfile(depth=10))
+        self.create_subscription(Bool, topic, obey, latched, event_callbacks=silent)
+
+    def on_change(self, robot: GatedRobot, decision: GateDecision) -> None:
+        """Report a robot that was stopped or may go on, at once."""
+        if decision.cause is None:
+            self.get_logger().info(f"{robot.name or 'robot'}: drives on")
+        else:
+            self.get_logger().warning(f"{robot.name or 'robot'}: stopped: {decision.reason}")
+        self._publish([robot.diagnostics()])
+
+    def stop_all(self) -> None:
+        """Send zero to all robots several times and wait until it has been heard."""
+        for _ in range(_LAST_ZEROS):
+            for robot in self.robots:
+                robot.publish(0.0, 0.0)
+            for robot in self.robots:
+                robot.wait_until_heard(0.2 / len(self.robots))
+
+    def _decide(self) -> None:
+        for robot in self.robots:
+            robot.decide(answering_command=False)
+
+    def _report(self) -> None:
+        self._publish([robot.diagnostics() for robot in self.robots])
+
+    def _publish(self, status: Sequence[DiagnosticStatus]) -> None:
+        message = DiagnosticArray(status=status)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM; the last thing that the robots hear is zero. Exit status 2: bad parameters."""
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = _StopOnSignal()
+    executor = SingleThreadedExecutor()
+    node = None
+    try:
+        node = VelocityGateNode()
+        executor.add_node(node)
+        while not stop.requested:
+            executor.spin_once(timeout_sec=0.1)
+        return 0
+    except ValueError as error:
+        print(f"velocity_gate: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.stop_all()
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+class _StopOnSignal:
+    """Notes SIGINT and SIGTERM; the timers of the node wake the loop that looks at it."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.requested = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
