@@ -115,7 +115,10 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
         return pixels.astype(np.int32), None, 255
     colours = 3 if pixels.shape[2] >= 3 else 1
     alpha = pixels[..., colours] if pixels.shape[2] > colours else None
-    return pixels[..., :colours].sum(axis=2, dtype=np.int32), alpha, 255 * colours
+    grey = pixels[..., 0].astype(np.int32)
+    for colour in range(1, colours):
+        grey += pixels[..., colour]
+    return grey, alpha, 255 * colours
 
 
 def classify(shade_sum: np.ndarray, alpha: np.ndarray | None, white: int, map_: MapDescription) -> np.ndarray:
@@ -154,29 +157,31 @@ def _written_by_map_saver(shade_sum: np.ndarray, white: int) -> bool:
     return bool(np.isin(greys, np.array([0, 205, 254, 255]) * (white // 255)).all())
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _turned(cells, cosine, sine, left, bottom, rows, cols):  # pragma: no cover
     """Resample cells, turned about their lower left corner, onto [rows, cols] whose corner is (left, bottom) in cells.
 
     Two unit squares turned against each other overlap exactly when their shadows overlap on all four edge normals;
     a target cell takes the worst of what it overlaps: occupied, then unknown, then free.
     """
+    height, width = cells.shape
     half = 0.5 + 0.5 * (abs(cosine) + abs(sine)) - 1e-6  # squares that only touch do not overlap
     result = np.empty((rows, cols), np.int8)
     for row in range(rows):
         for col in range(cols):
             x, y = left + col + 0.5, bottom + row + 0.5
-            u, v = cosine * x + sine * y, -sine * x + cosine * y
+            u, v = cosine * x + sine * y, cosine * y - sine * x
+            below, beside = math.floor(v) - 1, math.floor(u) - 1
             worst = 0
-            for j in range(int(np.floor(v)) - 1, int(np.floor(v)) + 2):
-                for i in range(int(np.floor(u)) - 1, int(np.floor(u)) + 2):
-                    du, dv = i + 0.5 - u, j + 0.5 - v
-                    dx, dy = cosine * du - sine * dv, sine * du + cosine * dv
-                    if abs(du) >= half or abs(dv) >= half or abs(dx) >= half or abs(dy) >= half:
+            for j in range(below, below + 3):
+                for i in range(beside, beside + 3):
+                    value = cells[j, i] if 0 <= j < height and 0 <= i < width else -1
+                    if value == worst or worst == 100 or value == 0:
                         continue
-                    inside = 0 <= j < cells.shape[0] and 0 <= i < cells.shape[1]
-                    value = cells[j, i] if inside else -1
-                    if value == 100 or (value == -1 and worst == 0):
+                    du, dv = abs(i + 0.5 - u), abs(j + 0.5 - v)
+                    dx = abs(cosine * (i + 0.5 - u) - sine * (j + 0.5 - v))
+                    dy = abs(sine * (i + 0.5 - u) + cosine * (j + 0.5 - v))
+                    if max(max(du, dv), max(dx, dy)) < half:
                         worst = value
             result[row, col] = worst
     return result

@@ -6,11 +6,12 @@ Arrays are [rows, cols] with row 0 at the lowest y; the centre of cell (row, col
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from numba import njit
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1  # as in nav_msgs/OccupancyGrid
 
@@ -77,19 +78,75 @@ class OccupancyMap:
         return (row >= 0) & (row < self.cells.shape[0]) & (col >= 0) & (col < self.cells.shape[1])
 
 
+@njit(cache=True, nogil=True)
+def _takes_over(i, level_i, u, level_u):  # pragma: no cover
+    """First column from which the blocked cell of column u > i is nearer than that of column i, in one row of cells.
+
+    The squared distance from column x to a column's blocked cell is gap(x)^2 + level, where gap is the distance
+    from x to the square of the column; its three branches (left of both, between, right of both) are parabolas.
+    """
+    apart = u - i
+    if level_u > (apart - 0.5) ** 2 + level_i:  # even at u the other is nearer
+        return max(u + 1, math.ceil((apart * (u + i + 1.0) + level_u - level_i) / (2.0 * apart)))
+    if (apart - 0.5) ** 2 + level_u <= level_i:  # nearer already at i
+        return min(i, math.ceil((apart * (u + i - 1.0) + level_u - level_i) / (2.0 * apart)))
+    if apart == 1:
+        return u
+    between = ((u - 0.5) ** 2 - (i + 0.5) ** 2 + level_u - level_i) / (2.0 * (apart - 1))
+    return min(max(math.ceil(between), i + 1), u)
+
+
+@njit(cache=True, nogil=True)
+def _distance_to_blocked(free):  # pragma: no cover
+    """Distance [cells], float32 [rows, cols], from each cell's centre to the nearest square that is not free.
+
+    Exact, in time linear in the number of cells: first along columns, then the lower envelope along rows (Meijster,
+    Roerdink and Hesselink, 2000). What lies outside the grid is not free.
+    """
+    rows, cols = free.shape
+    steps = np.empty((rows, cols), np.int32)  # cells to the nearest blocked one of the column
+    for col in range(cols):
+        steps[0, col] = 1 if free[0, col] else 0
+    for row in range(1, rows):
+        for col in range(cols):
+            steps[row, col] = steps[row - 1, col] + 1 if free[row, col] else 0
+    for col in range(cols):
+        steps[rows - 1, col] = min(steps[rows - 1, col], 1)
+    for row in range(rows - 2, -1, -1):
+        for col in range(cols):
+            steps[row, col] = min(steps[row, col], steps[row + 1, col] + 1)
+
+    distance = np.empty((rows, cols), np.float32)
+    column = np.empty(cols + 2, np.int64)  # columns on the lower envelope, their levels and where each begins
+    level = np.empty(cols + 2)
+    begin = np.empty(cols + 2, np.int64)
+    for row in range(rows):
+        column[0], level[0], begin[0] = -1, 0.0, -1
+        top = 0
+        for u in range(cols + 1):
+            level_u = max(steps[row, u] - 0.5, 0.0) ** 2 if u < cols else 0.0
+            start = _takes_over(column[top], level[top], u, level_u)
+            while top > 0 and start <= begin[top]:
+                top -= 1
+                start = _takes_over(column[top], level[top], u, level_u)
+            if start <= cols:
+                top += 1
+                column[top], level[top], begin[top] = u, level_u, start
+        for col in range(cols - 1, -1, -1):
+            while begin[top] > col:
+                top -= 1
+            gap = max(abs(col - column[top]) - 0.5, 0.0)
+            distance[row, col] = math.sqrt(gap * gap + level[top])
+    return distance
+
+
 def clearance_of(grid: OccupancyMap) -> np.ndarray:
     """Distance [m] from each cell's centre to the edge of the nearest cell that is not free or of the map's border.
 
-    float32 [rows, cols]; 0 where the cell itself is not free. The nearest cell is found by its centre, the
-    distance is to its square, so that a disc of radius r fits where the clearance is at least r.
+    float32 [rows, cols]; 0 where the cell itself is not free. It is the distance to the cell's square, not to its
+    centre: a disc of radius r fits exactly where the clearance is at least r.
     """
-    padded = np.pad(grid.free, 1, constant_values=False)
-    nearest = distance_transform_edt(padded, return_distances=False, return_indices=True)
-    rows, cols = padded.shape
-    gap = nearest[0].astype(np.float32) - np.arange(rows, dtype=np.float32)[:, None]
-    squared = np.maximum(np.abs(gap) - 0.5, 0.0) ** 2
-    gap = nearest[1].astype(np.float32) - np.arange(cols, dtype=np.float32)
-    squared += np.maximum(np.abs(gap) - 0.5, 0.0) ** 2
-    clearance = np.sqrt(squared[1:-1, 1:-1]) * np.float32(grid.resolution)
+    clearance = _distance_to_blocked(grid.free)
+    clearance *= np.float32(grid.resolution)
     clearance.flags.writeable = False
     return clearance
