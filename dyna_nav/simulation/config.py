@@ -21,9 +21,6 @@ class SimulationConfig:
     drive_torque: float = parameter(5.0, "torque of one motor when it drives [N m]", minimum=0.1, maximum=500)
     brake_torque: float = parameter(12.0, "torque of one motor when it brakes [N m]", minimum=0.1, maximum=500)
     servo_gain: float = parameter(10.0, "gain of a wheel's velocity servo [N m s/rad]", minimum=0.1, maximum=500)
-    tracking_band: float = parameter(
-        0.15, "how far the firmware's setpoint may run away from the wheels' speed [m/s]", minimum=0.01, maximum=10
-    )
     rolling_damping: float = parameter(0.03, "resistance of a turning wheel [N m s/rad]", minimum=0, maximum=10)
 
     beams: int = parameter(360, "beams of the laser, evenly over the full circle", minimum=8, maximum=4096)

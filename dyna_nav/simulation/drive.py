@@ -15,8 +15,8 @@ def drive_tick(
     """One physics step of every base, in place.
 
     target [n, 2] (m/s, rad/s) is what was commanded; setpoint [n, 2] follows it within limits (max speed, max turn
-    rate, acceleration, deceleration, turn acceleration, tracking band [m/s]). geometry: wheel radius, distance of a
-    wheel from the centre [m]. torques: driving, braking [N m]. power: idle, charging [W], efficiency, capacity [J].
+    rate, acceleration, deceleration, turn acceleration). geometry: wheel radius, distance of a wheel from the centre
+    [m]. torques: driving, braking [N m], servo gain [N m s/rad]. power: idle, charging [W], efficiency, capacity [J].
     wheels [n, 2] are the addresses in qvel of the wheels' speeds, force [2 n] is what the motors give; ctrl [2 n]
     (rad/s) and force_range [2 n, 2] are what they are told. A robot that is stalled or has a flat battery stands.
     """
@@ -29,15 +29,18 @@ def drive_tick(
             speed = min(max(target[i, 0], -limits[0]), limits[0])
             turn = min(max(target[i, 1], -limits[1]), limits[1])
         # A base too weak for its ramp (heavy load, wall) must not hoard speed that braking would first have to undo.
-        mean, band = 0.5 * (left + right), limits[5]
-        now = min(max(setpoint[i, 0], mean - band), mean + band)
+        # So the setpoint stays where the servos' torque is just exhausted.
+        drive, brake = wheel * torques[0] / torques[2], wheel * torques[1] / torques[2]
+        mean = 0.5 * (left + right)
+        above, below = (drive, brake) if mean >= 0.0 else (brake, drive)
+        now = min(max(setpoint[i, 0], mean - below), mean + above)
         # Towards standstill the brakes' limit holds, away from it the motors'.
         braking = now * (speed - now) < 0.0
         if braking and speed * now < 0.0:
             speed = 0.0
         change = (limits[3] if braking else limits[2]) * dt
         setpoint[i, 0] = now + min(max(speed - now, -change), change)
-        mean, band = 0.5 * (right - left) / half_track, band / half_track
+        mean, band = 0.5 * (right - left) / half_track, brake / half_track
         now = min(max(setpoint[i, 1], mean - band), mean + band)
         change = limits[4] * dt
         setpoint[i, 1] = now + min(max(turn - now, -change), change)

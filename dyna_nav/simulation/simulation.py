@@ -218,9 +218,9 @@ class Simulation(Faults):
         self._scan_angles = np.arange(config.beams) * (2 * math.pi / config.beams) - math.pi
         accelerations = (robot.acceleration, robot.deceleration, robot.turn_acceleration)
         self._scan_ticks = max(1, round(config.scan_period / config.physics_step))
-        self._limits = np.array([robot.max_speed, robot.max_turn_rate, *accelerations, config.tracking_band])
+        self._limits = np.array([robot.max_speed, robot.max_turn_rate, *accelerations])
         self._geometry = np.array([config.wheel_radius, TRACK * robot.radius])
-        self._torques = np.array([config.drive_torque, config.brake_torque])
+        self._torques = np.array([config.drive_torque, config.brake_torque, config.servo_gain])
         self._power = np.array(
             [config.idle_power, config.charge_power, config.drive_efficiency, config.battery_capacity * 3600]
         )
