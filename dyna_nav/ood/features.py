@@ -5,6 +5,8 @@ The laser is compared beam by beam with a ray cast through the map. Being *short
 pallets, people and other robots stand in halls. Looking *through* what the map says is solid is not: racks were
 moved, the laser is turned, or the robot is not where it believes. Grazing beams and the localisation's noise are kept
 out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around.
+
+The battery is left out: its gauge tells whole percents once a second on many robots, and charging is not novel.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from dyna_nav.world_model.encoding import (
     BODY_POINTS,
     CLEARANCE_LIMIT,
     CLEARANCE_POINTS,
+    MOTION_OUTPUTS,
     OUTPUT_NAMES,
-    STATE_OUTPUTS,
     field_clearance,
 )
 
@@ -34,9 +36,9 @@ FEATURE_NAMES = (
     "speed",
     "turn_rate",
     *(f"clearance_{point}" for point in range(CLEARANCE_POINTS)),
-    *(f"residual_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # of the last step, asinh of standard deviations
-    *(f"drift_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # asinh(sum / sqrt(count)) over the window
-    *(f"scatter_{name}" for name in OUTPUT_NAMES[:STATE_OUTPUTS]),  # asinh of the root mean square over the window
+    *(f"residual_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # of the last step, asinh of standard deviations
+    *(f"drift_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # asinh(sum / sqrt(count)) over the window
+    *(f"scatter_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # asinh of the root mean square over the window
     *(f"range_{sector}" for sector in range(SECTORS)),  # smallest range [m]
     *(f"through_{sector}" for sector in range(SECTORS)),  # mean range beyond what the map allows [m]
     *(f"short_{sector}" for sector in range(SECTORS)),  # mean range short of what the map promises [m]
@@ -44,7 +46,7 @@ FEATURE_NAMES = (
 )
 OOD_FEATURES = len(FEATURE_NAMES)
 RESIDUALS = 2 + CLEARANCE_POINTS  # where the residual features begin
-LASER = RESIDUALS + 3 * STATE_OUTPUTS  # where the laser's begin
+LASER = RESIDUALS + 3 * MOTION_OUTPUTS  # where the laser's begin
 GROUPS = (("state", 0, RESIDUALS), ("motion differs from the model", RESIDUALS, LASER), ("laser", LASER, OOD_FEATURES))
 
 
@@ -82,7 +84,7 @@ def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, re
     """
     beams = angles.shape[0]
     spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0
-    near = int(math.ceil(NEIGHBOURHOOD / spacing - 1e-9))
+    near = math.ceil(NEIGHBOURHOOD / spacing - 1e-9)
     for i in range(pose.shape[0]):
         for column in range(SUMMARY):
             out[i, column] = 0.0
@@ -122,8 +124,8 @@ def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, re
 def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, resolution, out):
     """Write the detector's input: out float32 [n, OOD_FEATURES], in the order of FEATURE_NAMES.
 
-    pose [n, 3], twist [n, 2]; history [n, window, 6] is a ring of normalised residuals (NaN where there was none) and
-    newest the place of the last; summary [n, SUMMARY] as from scan_summary.
+    pose [n, 3], twist [n, 2]; history [n, window, >= 5] is a ring of normalised residuals (NaN where there was none)
+    and newest the place of the last; summary [n, SUMMARY] as from scan_summary.
     """
     for i in range(pose.shape[0]):
         out[i, 0] = twist[i, 0]
@@ -134,7 +136,7 @@ def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, r
             y = pose[i, 1] + sin * BODY_POINTS[point, 0] + cos * BODY_POINTS[point, 1]
             value = field_clearance(x, y, field, origin_x, origin_y, resolution)
             out[i, 2 + point] = min(value, CLEARANCE_LIMIT)
-        for dim in range(STATE_OUTPUTS):
+        for dim in range(MOTION_OUTPUTS):
             total, squares, count = 0.0, 0.0, 0
             for place in range(history.shape[1]):
                 value = history[i, place, dim]
@@ -144,7 +146,7 @@ def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, r
                     count += 1
             last = history[i, newest, dim]
             out[i, RESIDUALS + dim] = 0.0 if math.isnan(last) else math.asinh(last)
-            out[i, RESIDUALS + STATE_OUTPUTS + dim] = math.asinh(total / math.sqrt(count)) if count else 0.0
-            out[i, RESIDUALS + 2 * STATE_OUTPUTS + dim] = math.asinh(math.sqrt(squares / count)) if count else 0.0
+            out[i, RESIDUALS + MOTION_OUTPUTS + dim] = math.asinh(total / math.sqrt(count)) if count else 0.0
+            out[i, RESIDUALS + 2 * MOTION_OUTPUTS + dim] = math.asinh(math.sqrt(squares / count)) if count else 0.0
         for column in range(SUMMARY):
             out[i, LASER + column] = summary[i, column]

@@ -1,7 +1,6 @@
 """Is the state one that the model has ever seen? Scores every robot once per cycle; no torch.
 
-One cycle over the threshold is only suspicious; a robot's state is novel when ``persistence`` of its last ``window``
-cycles were, and familiar again after ``resume`` seconds without one.
+One cycle over the threshold is only suspicious; alarm.py says when suspicion becomes a verdict.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyna_nav.controller import Observation
+from dyna_nav.ood.alarm import Alarm
 from dyna_nav.ood.features import FEATURE_NAMES, GROUPS, OOD_FEATURES, SUMMARY, assemble, scan_summary
 from dyna_nav.parameters import parameter
 from dyna_nav.world_model.bundle import Bundle
@@ -52,9 +52,7 @@ class OODDetector:
         """Forget the history of one robot, or of all."""
         rows = slice(None) if robot is None else robot
         self._history[rows] = np.nan
-        self._suspicious[rows] = False
-        self._novel[rows] = False
-        self._last_suspicious[rows] = -np.inf
+        self._alarm.reset(rows)
 
     def update(self, observation: Observation, residual: np.ndarray) -> OODReport:
         """Judge the newest observation.
@@ -63,52 +61,34 @@ class OODDetector:
         pose has score NaN and keeps its verdict: its inputs are bad, which is another reason to stand.
         """
         robots = len(observation.pose)
-        if robots != len(self._novel):
+        if robots != len(self._history):
             self._resize(robots)
         self._cycle += 1
         place = self._cycle % WINDOW
         self._history[:, place] = residual
-        features = self._features_of(observation, place)
-        errors = self._session.run(None, {"features": features})[0]
         good = np.isfinite(observation.pose).all(axis=1)
+        features = self._features(observation, np.where(good[:, None], observation.pose, 0.0), place)
+        errors = self._session.run(None, {"features": features})[0]
         score = np.where(good, errors.mean(axis=1), np.nan)
-        over = good & (score > self.calibration.threshold)
-        self._suspicious[:, self._cycle % self.calibration.window] = over
-        self._last_suspicious[over] = observation.time
-        alarmed = self._suspicious.sum(axis=1) >= self.calibration.persistence
-        calm = good & (observation.time - self._last_suspicious >= self._config.resume)
-        self._novel = (self._novel | alarmed) & ~calm
-        reason = tuple(_reason(errors[i]) if novel else "" for i, novel in enumerate(self._novel))
-        return OODReport(score, self._novel.copy(), reason)
+        novel = self._alarm.update(score, observation.time)
+        reason = tuple(_reason(errors[i]) if novel else "" for i, novel in enumerate(novel))
+        return OODReport(score, novel, reason)
 
-    def features(self, observation: Observation) -> np.ndarray:
-        """The detector's input [n, OOD_FEATURES] of the observation last given to ``update``."""
-        return self._features_of(observation, self._cycle % WINDOW)
-
-    def _features_of(self, observation: Observation, place: int) -> np.ndarray:
+    def _features(self, observation: Observation, pose: np.ndarray, place: int) -> np.ndarray:
         robots, beams = observation.scan.shape
         summary = np.empty((robots, SUMMARY), np.float32)
+        angles, reach = observation.scan_angles, float(observation.scan_max)
         scan_summary(
-            observation.pose,
-            observation.scan,
-            observation.scan_angles,
-            float(observation.scan_max),
-            self._field,
-            self._cells,
-            *self._grid,
-            np.empty(beams),
-            summary,
+            pose, observation.scan, angles, reach, self._field, self._cells, *self._grid, np.empty(beams), summary
         )
         features = np.empty((robots, OOD_FEATURES), np.float32)
-        assemble(observation.pose, observation.twist, self._history, place, summary, self._field, *self._grid, features)
+        assemble(pose, observation.twist, self._history, place, summary, self._field, *self._grid, features)
         return np.nan_to_num(features, copy=False)
 
     def _resize(self, robots: int) -> None:
         self._cycle = -1
         self._history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
-        self._suspicious = np.zeros((robots, self.calibration.window), bool)
-        self._novel = np.zeros(robots, bool)
-        self._last_suspicious = np.full(robots, -np.inf)
+        self._alarm = Alarm(robots, self.calibration, self._config.resume)
 
 
 def _reason(errors: np.ndarray) -> str:

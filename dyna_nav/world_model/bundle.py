@@ -49,7 +49,7 @@ class Calibration:
     output_scale: tuple[float, ...]  # standard deviation of the training targets
     variance_scale: tuple[float, ...]  # factor on the predicted variance that makes it right on held-out sites
     epistemic_scale: float  # factor on the members' disagreement, see docs/model.md
-    training_error: float  # mean squared one-step error of the state on held-out sites, normalised units
+    training_error: float  # mean squared one-step error of the motion on held-out sites, normalised units
     ood: OODCalibration
 
 
@@ -88,7 +88,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     manifest = _read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
         raise BundleError(
-            f"{folder / MANIFEST}: format is {manifest.get('format')!r}, this dyna_nav reads {FORMAT}; train a new bundle"
+            f"{folder / MANIFEST}: format is {manifest.get('format')!r}, but {FORMAT} is needed; train a new bundle"
         )
     _check_names(folder, manifest, "features", FEATURE_NAMES)
     _check_names(folder, manifest, "outputs", OUTPUT_NAMES)

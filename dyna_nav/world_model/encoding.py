@@ -43,6 +43,7 @@ FEATURES = len(FEATURE_NAMES)
 FIRST_CLEARANCE = FEATURES - CLEARANCE_POINTS
 
 STATE_OUTPUTS = 6
+MOTION_OUTPUTS = 5  # without the battery, whose gauge on a real robot tells whole percents once a second
 OUTPUT_NAMES = ("dx", "dy", "dyaw", "dspeed", "dturn_rate", "dbattery", "reward")
 OUTPUTS = len(OUTPUT_NAMES)
 REWARD = OUTPUTS - 1

@@ -8,6 +8,7 @@ from dyna_nav.controller import Observation
 from dyna_nav.world_model.encoding import (
     CLEARANCE_POINTS,
     FEATURES,
+    MOTION_OUTPUTS,
     OUTPUTS,
     STATE_OUTPUTS,
     encode_rows,
@@ -51,8 +52,8 @@ class ResidualTracker:
 
         step [s] is how far apart two observations should be; a robot whose observation is another half step off has no
         residual. Returns residual [n, 6] (measured minus predicted, over the predicted standard deviation of the
-        mixture) and error [n], the mean squared error of the state in normalised units, to compare with
-        ``WorldModel.training_error``; both NaN where there is none.
+        mixture) and error [n], the mean squared error of displacement, turn and speeds in normalised units, to compare
+        with ``WorldModel.training_error``; both NaN where there is none. The battery does not count: see encoding.py.
         """
         robots = len(self._commanded)
         residual, error = np.full((robots, STATE_OUTPUTS), np.nan), np.full(robots, np.nan)
@@ -85,5 +86,7 @@ class ResidualTracker:
         )
         difference = self._measured[:, :STATE_OUTPUTS] - mean[:, :STATE_OUTPUTS]
         residual[good] = (difference / np.sqrt(variance[:, :STATE_OUTPUTS]))[good]
-        error[good] = np.square(difference / self.model.output_scale[:STATE_OUTPUTS]).mean(axis=1)[good]
+        error[good] = np.square((difference / self.model.output_scale[:STATE_OUTPUTS])[:, :MOTION_OUTPUTS]).mean(
+            axis=1
+        )[good]
         return residual, error

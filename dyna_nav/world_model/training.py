@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyna_nav.world_model.encoding import OUTPUT_NAMES, REWARD, STATE_OUTPUTS
+from dyna_nav.world_model.encoding import MOTION_OUTPUTS, OUTPUT_NAMES, REWARD, STATE_OUTPUTS
 from dyna_nav.world_model.ensemble import MEMBERS, Ensemble, gaussian_nll
 
 
@@ -240,6 +240,7 @@ def calibrate(ensemble: Ensemble, features: Tensor, targets: Tensor) -> Calibrat
         "epistemic_over_0.3": round(float((disagreement[check] * epistemic_scale > 0.3).mean()), 5),
         "epistemic_over_0.5": round(float((disagreement[check] * epistemic_scale > 0.5).mean()), 5),
         "mixture_state_mse": round(float(squared.mean()), 6),
+        "mixture_motion_mse": round(float(np.square(error[check][:, :MOTION_OUTPUTS]).mean()), 6),
         "mixture_mse": {
             name: round(float(np.square(error[check][:, i]).mean()), 6) for i, name in enumerate(OUTPUT_NAMES)
         },

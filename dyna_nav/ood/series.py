@@ -1,0 +1,100 @@
+"""Recorded episodes as the detector would have seen them, for its training, calibration and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dyna_nav.mdp import STEP
+from dyna_nav.ood.alarm import verdicts
+from dyna_nav.ood.features import OOD_FEATURES, assemble
+from dyna_nav.ood.runtime import WINDOW, OODConfig
+from dyna_nav.ood.vae import VAE
+from dyna_nav.site import resolve_site
+from dyna_nav.world_model.bundle import OODCalibration
+from dyna_nav.world_model.collection import Episode
+from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
+from dyna_nav.world_model.ensemble import Ensemble
+from dyna_nav.world_model.training import Normalisation, predict_all
+
+SETTLING = WINDOW + 10  # steps around something unlearnable whose features still carry it
+
+
+@dataclass(frozen=True)
+class Series:
+    """Features [robots, steps, OOD_FEATURES] and which steps are familiar driving [robots, steps]."""
+
+    features: np.ndarray
+    familiar: np.ndarray
+
+
+def residuals(episode: Episode, ensemble: Ensemble, norm: Normalisation, variance_scale: np.ndarray) -> np.ndarray:
+    """What ResidualTracker would have said: [robots, steps, 6], standard deviations of the mixture."""
+    robots, steps = episode.learnable.shape
+    features = torch.from_numpy(episode.features.reshape(-1, FEATURES))
+    mean, log_variance = predict_all(ensemble, features)
+    targets = torch.from_numpy(episode.targets.reshape(-1, OUTPUTS))
+    target = ((targets - norm.target_mean) / norm.target_std).float()
+    variance = (log_variance.exp() * torch.from_numpy(variance_scale).float()).mean(dim=0) + mean.var(0, unbiased=False)
+    residual = (target - mean.mean(dim=0)) / variance.sqrt()
+    return residual[:, :STATE_OUTPUTS].reshape(robots, steps, STATE_OUTPUTS).numpy().astype(float)
+
+
+def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
+    """The detector's features at every step of an episode, with the history it would have had."""
+    site = resolve_site(site_name)
+    robots, steps = episode.learnable.shape
+    grid = (site.clearance, *site.map.origin, site.map.resolution)
+    history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
+    features = np.zeros((steps, robots, OOD_FEATURES), np.float32)
+    pose, twist, summary = (np.swapaxes(x, 0, 1).copy() for x in (episode.pose, episode.twist, episode.summary))
+    for k in range(steps):
+        history[:, k % WINDOW] = residual[:, k]
+        assemble(pose[k], twist[k], history, k % WINDOW, summary[k], *grid, features[k])
+    return Series(np.swapaxes(features, 0, 1), _away_from(~episode.learnable, SETTLING))
+
+
+def _away_from(bad: np.ndarray, steps: int) -> np.ndarray:
+    """True where no step of bad [robots, steps] lies among the last ``steps`` or the next one."""
+    near = bad.copy()
+    for shift in range(1, steps + 1):
+        near[:, shift:] |= bad[:, :-shift]
+    near[:, :-1] |= bad[:, 1:]
+    return ~near
+
+
+def scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
+    """Scores [...] of features [..., OOD_FEATURES]: what OODDetector computes from the exported network."""
+    rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
+    parts = [vae.errors(part).mean(dim=1) for part in rows.split(65536)]
+    return torch.cat(parts).numpy().reshape(features.shape[:-1])
+
+
+def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], calibration: OODCalibration) -> tuple:
+    """(alarms, robot-hours) on familiar driving: scores and familiar are lists of [robots, steps].
+
+    Steps that are not familiar count neither as time nor as alarms.
+    """
+    alarms, cycles = 0, 0
+    for scores, calm in zip(series_scores, familiar, strict=True):
+        novel = verdicts(np.where(calm, scores, 0.0), calibration, OODConfig().resume, STEP)
+        alarms += int((novel[:, 1:] & ~novel[:, :-1]).sum() + novel[:, 0].sum())
+        cycles += int(calm.sum())
+    return alarms, cycles * STEP / 3600
+
+
+PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
+MARGIN = 1.15  # on the lowest threshold without a false alarm
+
+
+def calibrate_threshold(series_scores: list[np.ndarray], familiar: list[np.ndarray]) -> OODCalibration:
+    """The lowest threshold without a false alarm on these familiar recordings, and a margin."""
+    pooled = np.concatenate([scores[calm] for scores, calm in zip(series_scores, familiar, strict=True)])
+    low, high = 0.0, float(pooled.max()) + 1e-6
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        alarms, _ = false_alarms(series_scores, familiar, OODCalibration(max(middle, 1e-9), PERSISTENCE, ALARM_WINDOW))
+        low, high = (low, middle) if alarms == 0 else (middle, high)
+    return OODCalibration(MARGIN * high, PERSISTENCE, ALARM_WINDOW)

@@ -1,0 +1,100 @@
+"""``dyna-nav train``: from nothing to a model bundle. Collect, train, calibrate, evaluate, export, in that order.
+
+Every stage leaves its result in the work folder and is not repeated when it is there: an interrupted run goes on, and
+the same seed gives the same bundle on the same machine. Files are npz without pickle, ONNX and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dyna_nav.share import share_roots
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything a run makes."""
+
+    transitions: int
+    calibration: int  # transitions on other sites, for the OOD detector's threshold
+    evaluation: int  # and for its false alarms
+    episodes: int  # per family of novel states
+    epochs: int
+    vae_epochs: int
+
+
+FULL = Sizes(300_000, 100_000, 160_000, 30, 45, 30)
+QUICK = Sizes(24_000, 12_000, 12_000, 6, 20, 12)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--out", type=Path, default=None, help="folder of the bundle (default: models/default)")
+    parser.add_argument("--work", type=Path, default=Path("runs/train"), help="folder of the stages' results")
+    parser.add_argument("--transitions", type=int, default=None, help=f"for the ensemble (default: {FULL.transitions})")
+    parser.add_argument("--seed", type=int, default=1, help="of everything")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that collect side by side")
+    parser.add_argument("--quick", action="store_true", help="a small bundle in a few minutes, to try the command")
+    parser.add_argument("--docs", type=Path, default=None, help="write model.md and its plots into this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns the exit status."""
+    console = Console(stderr=True)
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        console.print("dyna-nav train needs torch and onnx; install them with: pip install 'dyna_nav[train]'")
+        return 2
+    from dyna_nav.world_model.pipeline import Pipeline
+
+    sizes = QUICK if args.quick else FULL
+    if args.transitions is not None:
+        if args.transitions < 5_000:
+            console.print(f"--transitions is {args.transitions}; it must be at least 5000")
+            return 2
+        sizes = Sizes(args.transitions, *list(vars(sizes).values())[1:])
+    out = args.out or share_roots()[0] / "models" / "default"
+    args.work.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
+        pipeline = Pipeline(args.work, sizes, args.seed, args.processes, progress)
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        bundle = pipeline.run(out, created)
+    console.print(f"{out}: bundle {bundle.version}")
+    if args.docs is not None:
+        from dyna_nav.world_model.report import write_report
+
+        write_report(bundle, args.docs)
+        console.print(f"{args.docs / 'model.md'}: written")
+    return 0
+
+
+def parallel(function, calls: list[tuple], processes: int, progress: Progress, title: str) -> list:
+    """Call function with each tuple of arguments in processes of their own; results in the order of calls."""
+    task = progress.add_task(title, total=len(calls), note="")
+    began = time.monotonic()
+    results: list = [None] * len(calls)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
+        futures = {pool.submit(function, *arguments): k for k, arguments in enumerate(calls)}
+        for future in as_completed(futures):
+            results[futures[future]] = future.result()
+            progress.update(task, advance=1, note=f"{(time.monotonic() - began):.0f} s")
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    raise SystemExit(run(parser.parse_args()))
