@@ -1,0 +1,126 @@
+"""Processes of one fleet run: each in a process group of its own, with its output in a file, and sure to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dyna_nav.nodes.supervised import SUPERVISOR
+
+MOST_DOMAINS = 101  # ROS domains whose ports lie below the ephemeral ones
+
+
+def free_domain() -> int:
+    """A ROS domain that nobody on this machine uses, the user's own choice (ROS_DOMAIN_ID) first.
+
+    Raises ValueError when ROS_DOMAIN_ID is not a domain, or all are in use.
+    """
+    wish = os.environ.get("ROS_DOMAIN_ID", "")
+    if wish:
+        if not wish.isdigit() or int(wish) > 232:
+            raise ValueError(f"ROS_DOMAIN_ID is {wish!r}; it must be a whole number from 0 to 232")
+        return int(wish)
+    for offset in range(MOST_DOMAINS):
+        domain = 1 + (os.getpid() + offset) % MOST_DOMAINS
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7400 + 250 * domain + 10))  # the port of a domain's first DDS participant
+            except OSError:
+                continue
+            return domain
+    raise ValueError("every ROS domain from 1 to 101 is in use; set ROS_DOMAIN_ID")
+
+
+def ros_environment(domain: int) -> dict[str, str]:
+    """The environment of processes that talk to this machine only, on one ROS domain.
+
+    Linear algebra stays on one thread in each: the processes share the cores, and spinning threads cost time.
+    """
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
+    if environment.get("ROS_DISTRO") == "humble":
+        environment.setdefault("ROS_LOCALHOST_ONLY", "1")
+    else:
+        environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment.setdefault(variable, "1")
+    return environment
+
+
+class ChildProcess:
+    """One node as a child process; it can be started again after it ended."""
+
+    def __init__(self, name: str, module: str, arguments: Iterable[str], environment: Mapping[str, str], folder: Path):
+        """``python -m module arguments``, tied to this process, its output in folder/name.log; nothing starts yet."""
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.starts = 0
+        self._command = [sys.executable, "-m", "dyna_nav.nodes.supervised", module, *arguments]
+        self._environment = {**environment, SUPERVISOR: str(os.getpid())}
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start the process (again), in a process group of its own: a Ctrl-C in the terminal is not for it."""
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.starts += 1
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, when it was started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended (negative: by which signal), None while it runs or before it was started."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def last_words(self, lines: int = 8) -> str:
+        """The end of its output."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.strip().splitlines()[-lines:])
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its whole process group, if it still runs."""
+        if self.running:
+            os.killpg(self._process.pid, number)
+
+    def reap(self, seconds: float) -> bool:
+        """Wait for its end; whether it came."""
+        try:
+            self._process.wait(max(seconds, 0.0))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def stop_all(children: Iterable[ChildProcess], seconds: float) -> list[str]:
+    """Ask processes to end (SIGINT, and SIGCONT for a stopped one); kill those that have not after some seconds.
+
+    Returns the names of those that had to be killed.
+    """
+    started = [child for child in children if child.running]
+    for child in started:
+        child.signal(signal.SIGINT)
+        child.signal(signal.SIGCONT)
+    deadline = time.monotonic() + seconds
+    killed = []
+    for child in started:
+        if not child.reap(deadline - time.monotonic()):
+            child.signal(signal.SIGKILL)
+            child.reap(5.0)
+            killed.append(child.name)
+    return killed

@@ -1,0 +1,118 @@
+"""What is seen of a running fleet from outside, on its topics alone: for the table, the JSON and the picture."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from sensor_msgs.msg import BatteryState
+from std_msgs.msg import String
+
+from dyna_nav.nodes.diagnostics import PlannerReport, RobotReport, gate_reports, planner_report, robot_reports
+from dyna_nav.nodes.messages import EVENTS, LATCHED, NEWEST, SENSOR
+
+TRACE_STEP = 0.1  # a path is kept with a point for every so many metres
+STANDSTILL = 0.05  # slower than this is standing [m/s]
+
+
+class FleetMonitor(Node):
+    """Subscribes everything that a run is judged by; nothing is published."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__("fleet_monitor")
+        self.names = list(names)
+        self.began = time.monotonic()
+        self.first_command_s: float | None = None  # from the start to the first command that moves a robot [s]
+        self.speeds = dict.fromkeys(names, float("nan"))  # [m/s]
+        self.batteries = dict.fromkeys(names, float("nan"))  # 0..1
+        self.traces: dict[str, list[tuple[float, float]]] = {name: [] for name in names}  # x, y [m], map frame
+        self.reports = {name: RobotReport() for name in names}
+        self.gates = dict.fromkeys(names, "")  # why each gate holds its robot
+        self.gate_stops: Counter[str] = Counter()
+        self._gate_counts: Counter[tuple[str, str]] = Counter()
+        self.collisions: list[dict] = []
+        self.status: dict = {}  # of the dispatcher
+        self._planners: dict[int, PlannerReport] = {}  # by process: a restarted planner counts anew
+        self._safe_stops: dict[tuple[int, str], dict] = {}
+        for name in names:
+            self.create_subscription(Odometry, f"{name}/odom", self._odometry_callback(name), SENSOR)
+            self.create_subscription(BatteryState, f"{name}/battery_state", self._battery_callback(name), SENSOR)
+            self.create_subscription(TwistStamped, f"{name}/cmd_vel", self._on_command, NEWEST)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        self.create_subscription(String, "collisions", self._on_collision, EVENTS)
+        self.create_subscription(String, "dispatcher/status", self._on_status, LATCHED)
+
+    @property
+    def planner(self) -> PlannerReport:
+        """The planner that runs now."""
+        return list(self._planners.values())[-1] if self._planners else PlannerReport()
+
+    @property
+    def planners(self) -> list[PlannerReport]:
+        """Every planner process of the run, the present one last."""
+        return list(self._planners.values()) or [PlannerReport()]
+
+    @property
+    def safe_stops(self) -> dict[str, int]:
+        """How often robots were stopped for safety, by reason; by the planner, and by the gates as ``gate: reason``."""
+        total = Counter({f"gate: {cause}": count for cause, count in self.gate_stops.items() if count})
+        for counts in self._safe_stops.values():
+            total.update(counts)
+        return dict(sorted(total.items()))
+
+    @property
+    def standing(self) -> bool:
+        """Whether no robot is seen to move."""
+        return not any(abs(speed) > STANDSTILL for speed in self.speeds.values())
+
+    def _odometry_callback(self, name: str):
+        trace = self.traces[name]
+
+        def on_odometry(message: Odometry) -> None:
+            self.speeds[name] = message.twist.twist.linear.x
+            here = (message.pose.pose.position.x, message.pose.pose.position.y)
+            far = not trace or np.hypot(here[0] - trace[-1][0], here[1] - trace[-1][1]) > TRACE_STEP
+            if far and np.isfinite(here).all():
+                trace.append(here)
+
+        return on_odometry
+
+    def _battery_callback(self, name: str):
+        def on_battery(message: BatteryState) -> None:
+            self.batteries[name] = message.percentage
+
+        return on_battery
+
+    def _on_command(self, message: TwistStamped) -> None:
+        if self.first_command_s is None and (message.twist.linear.x or message.twist.angular.z):
+            self.first_command_s = time.monotonic() - self.began
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        planner = planner_report(message)
+        if planner is not None:
+            if planner.cycles or planner.pid not in self._planners:
+                self._planners[planner.pid] = planner
+            for name, report in robot_reports(message):
+                if name in self.reports:
+                    self.reports[name] = report
+                    self._safe_stops[planner.pid, name] = report.safe_stops
+        for name, gate in gate_reports(message):
+            if name in self.gates:
+                self.gates[name] = gate.reason
+                for cause, count in gate.stops.items():
+                    before = self._gate_counts[name, cause]
+                    self.gate_stops[cause] += count - before if count >= before else count  # fewer: a new process
+                    self._gate_counts[name, cause] = count
+
+    def _on_collision(self, message: String) -> None:
+        self.collisions.append(json.loads(message.data))
+
+    def _on_status(self, message: String) -> None:
+        self.status = json.loads(message.data)

@@ -1,0 +1,103 @@
+"""The outcome of a fleet run: the figures as JSON, in a few lines of text, and as a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dyna_nav.nodes.fleet_monitor import FleetMonitor
+from dyna_nav.simulation.collisions import Collision
+from dyna_nav.site import Site
+
+if TYPE_CHECKING:
+    from dyna_nav.nodes.fleet_run import FleetOptions
+
+
+def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, int]) -> dict:
+    """Everything that a run is judged by. Of a planner that was started again, the worst percentiles count."""
+    status, planners = monitor.status, monitor.planners
+    travel, ideal = status.get("travel_time_s", []), status.get("ideal_time_s", [])
+
+    def worst(name: str) -> float:
+        return max(getattr(planner, name) for planner in planners)
+
+    return {
+        "map": options.map,
+        "robots": options.robots,
+        "seed": options.seed,
+        "trips_asked": options.trips,
+        "trips_completed": status.get("trips_completed", 0),
+        "trips_failed": len(status.get("trips_failed", [])),
+        "collisions": len(monitor.collisions),
+        "travel_time_s": travel,
+        "ideal_time_s": ideal,
+        "travel_over_ideal": round(sum(travel) / sum(ideal), 4) if sum(ideal) else None,
+        "cycles": sum(planner.cycles for planner in planners),
+        "cycle_ms": {key: worst(f"cycle_{key}_ms") for key in ("p50", "p99", "p999", "max")},
+        "jitter_ms": {key: worst(f"jitter_{key}_ms") for key in ("p99", "max")},
+        "deadline_misses": sum(planner.deadline_misses for planner in planners),
+        "watchdog_stops": sum(planner.watchdog_stops for planner in planners),
+        "safe_stops": monitor.safe_stops,
+        "model_version": monitor.planner.model_version,
+        "provider": monitor.planner.provider,
+        "planner_memory_mb": round(worst("memory_mb"), 1),
+        "first_command_s": round(monitor.first_command_s, 2) if monitor.first_command_s is not None else None,
+        "restarts": restarts,
+        "failed_trips": status.get("trips_failed", []),
+        "collision_list": monitor.collisions,
+    }
+
+
+def completed(outcome: dict) -> bool:
+    """Whether every trip asked for was completed, and at least one, without a collision."""
+    made, failed = outcome["trips_completed"], outcome["trips_failed"]
+    return made >= max(outcome["trips_asked"], 1) and failed == 0 and outcome["collisions"] == 0
+
+
+def summary(outcome: dict) -> str:
+    """The outcome for a person."""
+    asked = f" of {outcome['trips_asked']}" if outcome["trips_asked"] else ""
+    cycle, jitter = outcome["cycle_ms"], outcome["jitter_ms"]
+    lines = [
+        f"trips completed {outcome['trips_completed']}{asked}, failed {outcome['trips_failed']}, "
+        f"collisions {outcome['collisions']}",
+        f"{outcome['cycles']} cycles: p50 {cycle['p50']:.1f} ms, p99 {cycle['p99']:.1f} ms, max {cycle['max']:.1f} ms, "
+        f"{outcome['deadline_misses']} over the deadline, jitter p99 {jitter['p99']:.1f} ms",
+    ]
+    if outcome["travel_over_ideal"]:
+        lines.append(f"travel time {outcome['travel_over_ideal']:.2f} times the ideal")
+    for reason, count in outcome["safe_stops"].items():
+        lines.append(f"safe stop: {reason} ({count})")
+    for trip in outcome["failed_trips"]:
+        lines.append(f"trip {trip['trip']} of {trip['robot']} to {trip['station']} failed: {trip['reason']}")
+    for hit in outcome["collision_list"]:
+        lines.append(f"collision at {hit['time']} s: {hit['robot']} with {hit['other']} at ({hit['x']}, {hit['y']})")
+    for name, count in outcome["restarts"].items():
+        lines.append(f"{name} was started again {count} times")
+    return "\n".join(lines)
+
+
+def write_json(outcome: dict, file: str) -> None:
+    """Write the outcome to a file, whole or not at all."""
+    target = Path(file)
+    partial = target.with_name(target.name + ".part")
+    partial.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, target)
+
+
+def draw_picture(site: Site, monitor: FleetMonitor, outcome: dict, file: str) -> None:
+    """The paths driven, from above."""
+    from dyna_nav.simulation.drawing import draw_paths
+
+    hits = [Collision(hit["time"], monitor.names.index(hit["robot"]), hit["other"], hit["x"], hit["y"])
+            for hit in outcome["collision_list"]]  # fmt: skip
+    paths = [np.array(monitor.traces[name], float).reshape(-1, 2) for name in monitor.names]
+    title = (
+        f"{site.name}: {outcome['robots']} robots, {outcome['trips_completed']} trips, "
+        f"{outcome['collisions']} collisions"
+    )
+    draw_paths(site, paths, file, names=monitor.names, collisions=hits, title=title)

@@ -1,0 +1,205 @@
+"""``dyna-nav fleet``: the whole fleet as processes, watched, restarted where that is safe, and ended in order.
+
+simulator, map_publisher   the warehouse; a run cannot survive the simulator's end
+velocity_gate, planner     the robots' safety and mind; started again whenever they end
+dispatcher                 the work; a run cannot survive its end either
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
+from dyna_nav.nodes.fleet_monitor import FleetMonitor
+from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
+from dyna_nav.nodes.fleet_view import make_view
+from dyna_nav.nodes.trips import TripConfig, TripStream
+from dyna_nav.site import Site, resolve_site
+from dyna_nav.world_model import load_bundle
+
+RESTARTED = ("planner", "velocity_gate")
+PATIENCE = 60.0  # the first command must come within [s]
+MOST_RESTARTS = 20  # of one process, before the run is given up
+BRAKING = 1.2  # longest wait for the robots to stand before the processes end [s]
+LEAVING = 0.7  # time that each group of processes has to end by itself [s]
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """What the command line asks for."""
+
+    map: str = "default"
+    model: str = ""  # empty: the bundle that ships with the package
+    robots: int = 4
+    trips: int = 0  # 0: without end
+    duration: float = 0.0  # [s]; 0: until the trips are made
+    seed: int = 0
+    headless: bool = False
+    json: str = ""
+    picture: str = ""
+    memory: str = ""
+    controller: str = ""
+
+
+class RunFailed(Exception):
+    """A run that cannot go on: one sentence for the user."""
+
+
+def run_fleet(options: FleetOptions) -> int:
+    """Drive a fleet as the options say; returns the exit status.
+
+    0: every trip asked for was completed without a collision; 1: not so; 130: Ctrl-C. Raises ValueError or OSError,
+    one sentence, before any process starts when the map, the model or an option cannot be used.
+    """
+    site = check(options)
+    domain = free_domain()
+    names = [f"r{index + 1}" for index in range(options.robots)]
+    folder = Path(tempfile.mkdtemp(prefix="dyna-nav-fleet-"))
+    children = make_children(options, names, ros_environment(domain), folder)
+    os.environ.update({key: value for key, value in ros_environment(domain).items() if key.startswith("ROS_")})
+    rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+    return FleetRun(options, site, names, children, folder).run()
+
+
+def check(options: FleetOptions) -> Site:
+    """The site, after everything that a run needs was found usable. Raises ValueError or OSError, one sentence."""
+    site = resolve_site(options.map)
+    if not options.controller:
+        load_bundle(options.model or None)
+    TripStream(site, options.robots, TripConfig())
+    for file in filter(None, (options.json, options.picture)):
+        if not Path(file).absolute().parent.is_dir():
+            raise ValueError(f"{file} cannot be written: there is no folder {Path(file).absolute().parent}")
+    return site
+
+
+def make_children(options: FleetOptions, names: list[str], environment: dict, folder: Path) -> list[ChildProcess]:
+    """The processes of a run, in the order in which they start; their parameters go into a file in the folder."""
+    site = str(Path(options.map).resolve()) if options.map != "default" and ":" not in options.map else options.map
+    common = {"robots": names, "map": site, "seed": options.seed}
+    planner = {**common, "use_sim_time": True, "memory": options.memory}
+    if options.model:
+        planner["model"] = str(Path(options.model).resolve())
+    if options.controller:
+        planner["controller"] = options.controller
+    parameters = {
+        "simulator": common,
+        "velocity_gate": {"robots": names, "use_sim_time": True},
+        "planner": planner,
+        "dispatcher": {**common, "use_sim_time": True, "trips": options.trips},
+        "map_publisher": {"map": site, "use_sim_time": True},
+    }
+    file = folder / "parameters.yaml"
+    # JSON is YAML, and knows no aliases, which ROS does not read.
+    file.write_text(json.dumps({name: {"ros__parameters": entry} for name, entry in parameters.items()}, indent=2))
+    arguments = ["--ros-args", "--params-file", str(file)]
+    return [
+        ChildProcess(name, f"dyna_nav.nodes.{name}", arguments, environment, folder)
+        for name in ("planner", "simulator", "velocity_gate", "dispatcher", "map_publisher")
+    ]
+
+
+class FleetRun:
+    """One run from the first process to the last."""
+
+    def __init__(
+        self, options: FleetOptions, site: Site, names: list[str], children: list[ChildProcess], folder: Path
+    ) -> None:
+        self.options, self.site, self.folder = options, site, folder
+        self.children = {child.name: child for child in children}
+        self.monitor = FleetMonitor(names)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.monitor)
+        self._signal: int | None = None
+        self.restarts: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Start, watch, stop, judge."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note_signal)
+        view = make_view(self.monitor, self.options, self.folder)
+        failure = None
+        try:
+            with view:
+                for child in self.children.values():
+                    child.start()
+                while not self._ended():
+                    self._executor.spin_once(timeout_sec=0.1)
+                    self._look_after(view)
+                    view.update()
+        except RunFailed as problem:
+            failure = problem
+        finally:
+            self._stop()
+        outcome = results(self.monitor, self.options, self.restarts)
+        self._executor.shutdown()
+        self.monitor.destroy_node()
+        rclpy.try_shutdown()
+        return self._judge(outcome, failure)
+
+    def _note_signal(self, number: int, _: object) -> None:
+        self._signal = number
+
+    def _ended(self) -> bool:
+        if self._signal is not None or self.monitor.status.get("done"):
+            return True
+        began = self.monitor.first_command_s
+        driven = time.monotonic() - self.monitor.began - (began or 0.0)
+        return bool(self.options.duration and began is not None and driven >= self.options.duration)
+
+    def _look_after(self, view) -> None:
+        """Start again what may be started again; raise RunFailed for what cannot go on."""
+        for child in self.children.values():
+            if child.running:
+                continue
+            how = describe_exit(child.exit_status)
+            hopeless = child.exit_status >= 0 and self.monitor.first_command_s is None  # it cannot even begin
+            if child.name not in RESTARTED or hopeless or child.starts > MOST_RESTARTS:
+                raise RunFailed(f"{child.name} {how}; its last words:\n{child.last_words()}")
+            self.restarts[child.name] = self.restarts.get(child.name, 0) + 1
+            view.tell(f"{child.name} {how}; started again")
+            child.start()
+        if self.monitor.first_command_s is None and time.monotonic() - self.monitor.began > PATIENCE:
+            words = self.children["planner"].last_words()
+            raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")
+
+    def _stop(self) -> None:
+        """The robots first: the planner's last word is zero, and the gates hold them; then everything else."""
+        stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
+        deadline = time.monotonic() + BRAKING
+        while self.children["simulator"].running and not self.monitor.standing and time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.05)
+        stop_all(self.children.values(), LEAVING)
+
+    def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
+        """Write what was asked for, say how it went, and return the exit status."""
+        if self.options.json:
+            write_json(outcome, self.options.json)
+        if self.options.picture:
+            draw_picture(self.site, self.monitor, outcome, self.options.picture)
+        print(summary(outcome))
+        print(f"logs: {self.folder}")
+        if failure is not None:
+            print(f"dyna-nav fleet: {failure}", file=sys.stderr)
+            return 1
+        if self._signal is not None:
+            return 128 + self._signal
+        return 0 if completed(outcome) else 1
+
+
+def describe_exit(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is not None and status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"

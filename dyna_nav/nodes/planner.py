@@ -1,0 +1,345 @@
+"""The planner as a lifecycle node: observations of all robots in, one command per robot out, ten times a second.
+
+configure   read site and model, check every parameter; a bad one is refused with its name and range
+activate    start the 10 Hz schedule (steady clock) and the watchdog
+deactivate  send every robot a zero command, stop the schedule; the same on cleanup, SIGINT and SIGTERM
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from visualization_msgs.msg import MarkerArray
+
+from dyna_nav.controller import Observation
+from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached
+from dyna_nav.nodes.controllers import CONTROLLER, load_controller
+from dyna_nav.nodes.cycle_statistics import DurationHistogram
+from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, robot_status, same_goal, status
+from dyna_nav.nodes.markers import robot_markers
+from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
+from dyna_nav.nodes.parameters import declare_parameters
+from dyna_nav.nodes.process import run
+from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
+from dyna_nav.parameters import parameter
+from dyna_nav.planning import PlannerConfig
+from dyna_nav.safety.deadline import DeadlineConfig, DeadlineMonitor, Watchdog
+from dyna_nav.safety.inputs import InputLimits, goal_fault
+from dyna_nav.site import resolve_site
+
+BEAMS = 360
+SCAN_ANGLES = np.arange(BEAMS) * (2 * np.pi / BEAMS) - np.pi
+DIAGNOSTICS_PERIOD = 1.0  # [s]; a change of a robot's state is told at once
+PLAN_CYCLES = 5  # the paths are published every so many cycles: they are for people
+USUAL_SCAN_MAX = 12.0  # range of the laser before the first scan tells [m]
+
+
+@dataclass(frozen=True)
+class PlannerNodeConfig:
+    """Parameters of the planner node; those of the algorithm follow under ``planner``, of the base under ``robot``."""
+
+    robots: tuple[str, ...] = parameter(("r1", "r2", "r3", "r4"), "namespaces of the robots")
+    map: str = parameter("default", "site: path of a map_server yaml, default, or random:SEED")
+    model: str = parameter("", "folder of the model bundle; empty: the one that ships with the package")
+    provider: str = parameter("auto", "ONNX Runtime provider: auto, tensorrt, cuda or cpu")
+    memory: str = parameter("", "folder of the permanent memory; empty: ~/.ros/dyna_nav/memory; none: not kept")
+    controller: str = parameter(CONTROLLER, "class that plans, as module:Class")
+    pose_source: str = parameter("odom", "odom (in the map frame), amcl_pose, or tf")
+    odometry_frame: str = parameter("", "frame of odom with pose_source tf; empty: <robot>/odom")
+    seed: int = parameter(0, "seed of the planner's random numbers", minimum=0, maximum=2**31 - 1)
+    autostart: bool = parameter(True, "configure and activate without being asked to")
+
+
+class Planner(LifecycleNode):
+    """Messages in, :class:`dyna_nav.controller.Controller` in the middle, messages out."""
+
+    def __init__(self) -> None:
+        super().__init__("planner")
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 100)
+        self._markers = self.create_publisher(MarkerArray, "planner/markers", NEWEST)
+        self._ports: list[RobotPort] = []
+        self._timer = self._watchdog = self._controller = None
+        self._lifecycle = "unconfigured"
+        with contextlib.suppress(ValueError):  # refused at configure, and can be set right before
+            self._read_parameters()
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=self._steady)
+        if self.has_parameter("autostart") and self.get_parameter("autostart").value:
+            self._autostart = self.create_timer(0.0, self._start, clock=self._steady)
+
+    def _read_parameters(self) -> tuple:
+        """Every parameter, declared and checked. Raises ValueError naming the first bad one."""
+        parts = (
+            (PlannerNodeConfig, ""),
+            (PlannerConfig, "planner"),
+            (RobotModel, "robot"),
+            (DeadlineConfig, "deadline"),
+            (InputLimits, "inputs"),
+            (InputTimeouts, "timeouts"),
+        )
+        found, refused = [], None
+        for config_class, prefix in parts:
+            try:
+                found.append(declare_parameters(self, config_class, prefix=prefix))
+            except ValueError as error:
+                refused = refused or error
+        if refused:
+            raise refused
+        return tuple(found)
+
+    def _start(self) -> None:
+        """Configure and activate once, as ``autostart`` asks for."""
+        self._autostart.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    # The lifecycle.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read site and model and connect the robots' topics, or say in one sentence why that cannot be done."""
+        try:
+            self._configure()
+        except (ValueError, OSError) as error:
+            self.get_logger().error(f"not configured: {error}")
+            self._release()
+            return TransitionCallbackReturn.FAILURE
+        for warning in self._controller.warnings:
+            self.get_logger().warning(warning)
+        names = ", ".join(port.name for port in self._ports)
+        self.get_logger().info(f"configured: {names} on {self._site.name}, model {self._controller.model_version}")
+        self._lifecycle = "inactive"
+        return super().on_configure(state)
+
+    def _configure(self) -> None:
+        self._config, plan, self._robot, self._deadline, self._limits, timeouts = self._read_parameters()
+        robots = len(self._config.robots)
+        if robots == 0 or len(set(self._config.robots)) < robots:
+            raise ValueError(f"parameter robots is {list(self._config.robots)}; it must name each robot once")
+        self._tolerance: GoalTolerance = plan.tolerance
+        self._site = resolve_site(self._config.map)
+        self._controller = load_controller(self._config, plan)
+        self._controller.reset(self._site, robots, np.random.default_rng(self._config.seed), self._robot)
+        self._reports = [RobotReport() for _ in range(robots)]
+        self._safe_stops = [Counter() for _ in range(robots)]
+        self._goals = np.full((robots, 3), np.nan)
+        self._cycle_ms, self._jitter_ms = DurationHistogram(), DurationHistogram()
+        self._monitor = DeadlineMonitor(self._deadline)
+        self._ports = [
+            RobotPort(
+                self, name, self._config.pose_source, self._config.odometry_frame, SCAN_ANGLES, timeouts, self._limits,
+                self._goal_callback(index),
+            )
+            for index, name in enumerate(self._config.robots)
+        ]  # fmt: skip
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to drive."""
+        outcome = super().on_activate(state)
+        self._lifecycle = "active"
+        self._begun, self._cycle = time.monotonic(), 0
+        self._watchdog = Watchdog(self._deadline, self._watchdog_stop)
+        self._watchdog.start()
+        self._timer = self.create_timer(STEP, self._run_cycle, clock=self._steady)
+        return outcome
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop every robot, then stop planning."""
+        self._halt()
+        self._lifecycle = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of site, model and topics; the permanent memory is saved."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop every robot and let go of everything."""
+        self._halt()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """The process ends: stop every robot, save the memory, tell the last figures."""
+        self._halt()
+        self._publish_diagnostics()
+        self._release()
+
+    def _halt(self) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self.destroy_timer(self._timer)
+        self._timer = None
+        self._watchdog.stop()
+        for port in self._ports:
+            port.send(np.zeros(2))
+
+    def _release(self) -> None:
+        for port in self._ports:
+            port.close()
+        self._ports = []
+        if self._controller is not None:
+            self._controller.close()
+            self._controller = None
+        self._lifecycle = "unconfigured"
+
+    # One cycle.
+
+    def _run_cycle(self) -> None:
+        """Observe, act, send; then tell people about it."""
+        begun = time.monotonic()
+        self._note_jitter(begun)
+        self._watchdog.begin()
+        inputs = [port.input() for port in self._ports]
+        observation = self._observe(inputs, begun)
+        commands = self._controller.act(observation)
+        verdict = self._monitor.finish(time.monotonic() - begun, commands)
+        for port, command in zip(self._ports, verdict.commands, strict=True):
+            port.send(command)
+        self._watchdog.end()
+        self._cycle_ms.add(1e3 * (time.monotonic() - begun))
+        self._report(observation, [entry.fault for entry in inputs], verdict)
+
+    def _note_jitter(self, begun: float) -> None:
+        """How far this cycle is from its place in the schedule."""
+        self._cycle = max(self._cycle + 1, round((begun - self._begun) / STEP))
+        self._jitter_ms.add(1e3 * abs(begun - self._begun - self._cycle * STEP))
+
+    def _observe(self, inputs: list, now: float) -> Observation:
+        return Observation(
+            time=now,
+            pose=np.array([entry.pose for entry in inputs]),
+            twist=np.array([entry.twist for entry in inputs]),
+            battery=np.array([entry.battery for entry in inputs]),
+            goal=self._goals.copy(),
+            scan=np.array([entry.scan for entry in inputs]),
+            scan_angles=SCAN_ANGLES,
+            scan_max=max(port.scan_max for port in self._ports) or USUAL_SCAN_MAX,
+        )
+
+    def _watchdog_stop(self, reason: str) -> None:
+        """From the watchdog's thread: the cycle is far too late, stop every robot."""
+        for port in self._ports:
+            port.send(np.zeros(2))
+        self.get_logger().error(f"watchdog: {reason}; every robot was sent a zero command")
+
+    # Goals.
+
+    def _goal_callback(self, index: int):
+        def on_goal(message: PoseStamped) -> None:
+            topic = f"{self._ports[index].name}/goal_pose"
+            refusal = goal_fault(message, self._site, self._robot.radius, topic, limits=self._limits)
+            goal = pose_array(message.pose)
+            if refusal is None and not same_goal(goal, self._goals[index]):
+                try:
+                    self._controller.assign(index, goal)
+                except ValueError as error:
+                    refusal = f"{topic}: {error}"
+                else:
+                    self._goals[index] = goal
+                    self.get_logger().info(f"{topic}: accepted ({goal[0]:.2f}, {goal[1]:.2f}, {goal[2]:.2f})")
+            if refusal:
+                self.get_logger().error(f"{refusal}; the robot keeps what it was doing")
+            goal_now = tuple(self._goals[index].tolist()) if np.isfinite(self._goals[index]).all() else ()
+            self._reports[index] = dataclasses.replace(
+                self._reports[index], goal=goal_now, refusal=refusal or "",
+                refused_goal=tuple(goal.tolist()) if refusal else (),
+            )  # fmt: skip
+            self._publish_diagnostics()
+
+        return on_goal
+
+    # What people see.
+
+    def _report(self, observation: Observation, faults: list[str | None], verdict) -> None:
+        """Keep the robots' reports up to date; a change of state is published at once."""
+        report, stamp = self._controller.report, self.get_clock().now().to_msg()
+        arrived = goal_reached(observation.pose, observation.twist[:, 0], self._goals, self._tolerance)
+        changed = False
+        for index, fault in enumerate(faults):
+            reason = verdict.reason or fault or report.stop_reason[index]
+            has_goal = bool(np.isfinite(self._goals[index]).all())
+            state = "standing" if reason else "idle" if not has_goal else "arrived" if arrived[index] else "driving"
+            before = self._reports[index]
+            has_work = has_goal and not arrived[index]
+            if reason and has_work and reason_kind(reason) != reason_kind(before.stop_reason):
+                self._safe_stops[index][reason_kind(reason)] += 1
+            changed |= (state, reason_kind(reason)) != (before.state, reason_kind(before.stop_reason))
+            self._reports[index] = dataclasses.replace(
+                before,
+                state=state,
+                stop_reason=reason,
+                uncertainty=float(report.uncertainty[index]),
+                ood_score=float(report.ood_score[index]),
+                breaker_open=bool(report.breaker_open[index]),
+                safe_stops=dict(self._safe_stops[index]),
+            )
+        if changed:
+            self._publish_diagnostics()
+        if self._cycle % PLAN_CYCLES == 0:
+            for port, plan in zip(self._ports, report.plans, strict=True):
+                port.plan.publish(path_message(plan[np.isfinite(plan).all(axis=1)], stamp))
+            reasons = [entry.stop_reason for entry in self._reports]
+            self._markers.publish(
+                robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp)
+            )
+
+    def _publish_diagnostics(self) -> None:
+        """One status for the planner, one for each robot."""
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        active = self._lifecycle == "active"
+        level = DiagnosticStatus.OK if active else DiagnosticStatus.WARN
+        message.status.append(status(PLANNER, self._planner_report(), level, self._lifecycle))
+        for index, port in enumerate(self._ports):
+            message.status.append(robot_status(port.name, self._reports[index]))
+        self._diagnostics.publish(message)
+
+    def _planner_report(self) -> PlannerReport:
+        if self._controller is None:
+            return PlannerReport(state=self._lifecycle, pid=os.getpid())
+        newest = self._controller.report
+        return PlannerReport(
+            state=self._lifecycle,
+            pid=os.getpid(),
+            cycles=self._cycle_ms.count,
+            cycle_p50_ms=self._cycle_ms.percentile(0.5),
+            cycle_p99_ms=self._cycle_ms.percentile(0.99),
+            cycle_p999_ms=self._cycle_ms.percentile(0.999),
+            cycle_max_ms=self._cycle_ms.largest,
+            jitter_p99_ms=self._jitter_ms.percentile(0.99),
+            jitter_max_ms=self._jitter_ms.largest,
+            deadline_misses=self._monitor.misses,
+            model_calls=newest.model_calls if newest else 0,
+            model_version=self._controller.model_version,
+            provider=self._controller.provider,
+            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            warnings=tuple(self._controller.warnings),
+        )
+
+
+def reason_kind(reason: str) -> str:
+    """A stop reason without its particulars, for counting: what stands before the first colon."""
+    return reason.partition(":")[0]
+
+
+def main() -> int:
+    """Entry point of the process."""
+    return run(Planner)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

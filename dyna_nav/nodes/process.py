@@ -1,0 +1,49 @@
+"""The life of one ROS process: start a node, serve it until SIGINT or SIGTERM, let it close, leave without a trace."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+WAKE_UP = 0.1  # longest time until a signal is noticed while nothing arrives [s]
+USAGE_ERROR = 2  # exit status for a configuration that cannot be used
+
+
+def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
+    """Make a node and serve it until SIGINT or SIGTERM; its ``close()``, if it has one, is called before it goes.
+
+    arguments: the command line without the program (default: this process's).
+    Returns the exit status: 0, or 2 after one sentence on stderr when making the node raised ValueError or OSError.
+    rclpy's own signal handlers are left out: they would end the context before the node can send a last zero command.
+    """
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node()
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        return USAGE_ERROR
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while not asked_to_stop.is_set():
+            executor.spin_once(timeout_sec=WAKE_UP)
+    except ExternalShutdownException:
+        pass  # the context was ended from outside; closing below is all that is left
+    finally:
+        if hasattr(node, "close"):
+            node.close()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,150 @@
+"""One robot as the planner meets it: its topics, the newest input of each, and whether that can be believed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import BatteryState, LaserScan
+
+from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
+from dyna_nav.nodes.pose_source import compose, make_pose_source
+from dyna_nav.parameters import parameter
+from dyna_nav.safety.inputs import InputLimits, battery_fault, odometry_fault, scan_fault
+
+MOST_LEAD = 0.15  # a pose is carried forward to the present over no more than this [s]
+
+
+@dataclass(frozen=True)
+class InputTimeouts:
+    """How long an input may be silent before its robot stands."""
+
+    odometry: float = parameter(0.3, "silence of odom after which the robot stands [s]", minimum=0.05, maximum=0.5)
+    scan: float = parameter(0.4, "silence of scan after which the robot stands [s]", minimum=0.05, maximum=0.5)
+
+
+@dataclass(frozen=True)
+class RobotInput:
+    """What is known of one robot now; with a fault, the sentence that says why nothing can be done with it."""
+
+    pose: np.ndarray  # [3] x [m], y [m], yaw [rad], map frame; NaN when it cannot be believed
+    twist: np.ndarray  # [2] forward speed [m/s], turn rate [rad/s]
+    battery: float  # 0..1
+    scan: np.ndarray  # [beams] ranges [m]; inf: nothing in range
+    fault: str | None  # "<kind>: <sentence>"
+
+
+class RobotPort:
+    """Subscribes a robot's inputs and publishes its outputs; nothing is computed here but the age of what arrived."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        pose_source: str,
+        odometry_frame: str,
+        scan_angles: np.ndarray,
+        timeouts: InputTimeouts,
+        limits: InputLimits,
+        on_goal: Callable[[PoseStamped], None],
+    ):
+        """scan_angles [beams] rad: where the planner wants ranges. Raises ValueError for an impossible pose source."""
+        self.name, self._node = name, node
+        self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
+        self._source = make_pose_source(pose_source, node, name, odometry_frame)
+        self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
+        self._battery, self._scan = 1.0, np.full(len(scan_angles), np.inf)
+        self.scan_max = 0.0  # range of the laser [m]; 0 before the first scan
+        self._odometry_at = self._scan_at = -np.inf  # steady time of reception [s]
+        self._odometry_fault: str | None = None
+        self._scan_fault: str | None = None
+        self._battery_fault: str | None = None
+        self.command = node.create_lifecycle_publisher(TwistStamped, f"{name}/cmd_vel_planned", NEWEST)
+        self.plan = node.create_lifecycle_publisher(Path, f"{name}/plan", NEWEST)
+        self._entities = [
+            node.create_subscription(Odometry, f"{name}/odom", self._on_odometry, SENSOR),
+            node.create_subscription(LaserScan, f"{name}/scan", self._on_scan, SENSOR),
+            node.create_subscription(BatteryState, f"{name}/battery_state", self._on_battery, SENSOR),
+            node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST),
+        ]
+
+    def close(self) -> None:
+        """Take the robot's topics down."""
+        for subscription in self._entities:
+            self._node.destroy_subscription(subscription)
+        self._node.destroy_lifecycle_publisher(self.command)
+        self._node.destroy_lifecycle_publisher(self.plan)
+
+    def send(self, command: np.ndarray) -> None:
+        """Publish a command [2] (m/s, rad/s); safe from any thread."""
+        stamp = self._node.get_clock().now().to_msg()
+        self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
+
+    def input(self) -> RobotInput:
+        """The robot now: its newest pose carried forward to the present by its twist, or a fault."""
+        now = time.monotonic()
+        fault = self._fault(now)
+        pose = self._pose
+        if fault is None:
+            pose = compose(pose, arc(self._twist, min(now - self._odometry_at, MOST_LEAD)))
+        else:
+            pose = np.full(3, np.nan)
+        return RobotInput(pose, self._twist, self._battery, self._scan, fault)
+
+    def _fault(self, now: float) -> str | None:
+        for kind, topic, at, limit, fault in (
+            ("odometry", "odom", self._odometry_at, self._timeouts.odometry, self._odometry_fault),
+            ("scan", "scan", self._scan_at, self._timeouts.scan, self._scan_fault),
+        ):
+            if fault:
+                return f"{kind} refused: {fault}"
+            if at == -np.inf:
+                return f"{kind} silent: {self.name}/{topic}: nothing received yet"
+            if now - at > limit:
+                return f"{kind} silent: {self.name}/{topic}: nothing for more than {limit:g} s"
+        if self._source.fault:
+            return f"no pose: {self._source.fault}"
+        return f"battery refused: {self._battery_fault}" if self._battery_fault else None
+
+    def _on_odometry(self, message: Odometry, info: dict) -> None:
+        topic = f"{self.name}/odom"
+        self._odometry_fault = odometry_fault(
+            message, topic, self._clock(), frames=self._source.frames, limits=self._limits
+        )
+        if self._odometry_fault is None:
+            self._odometry_at = _reception(info)
+            self._pose = self._source.pose(pose_array(message.pose.pose))
+            self._twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
+
+    def _on_scan(self, message: LaserScan) -> None:
+        self._scan_fault = scan_fault(message, f"{self.name}/scan", self._clock(), limits=self._limits)
+        if self._scan_fault is None:
+            self._scan_at = time.monotonic()
+            self._scan, self.scan_max = ranges_at(self._scan_angles, message), message.range_max
+
+    def _on_battery(self, message: BatteryState) -> None:
+        self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
+        if self._battery_fault is None:
+            self._battery = message.percentage
+
+    def _clock(self) -> float | None:
+        """The node's clock [s] for checking stamps; None while simulated time has not begun."""
+        return self._node.get_clock().now().nanoseconds * 1e-9 or None
+
+
+def arc(twist: np.ndarray, seconds: float) -> np.ndarray:
+    """Pose [3] in the robot's own frame after holding a twist [2] (m/s, rad/s) for some seconds."""
+    turn = twist[1] * seconds
+    chord = twist[0] * seconds * np.sinc(turn / (2 * np.pi))
+    return np.array([chord * np.cos(turn / 2), chord * np.sin(turn / 2), turn])
+
+
+def _reception(info: dict) -> float:
+    """Steady time [s] when the middleware received a message, which may be well before the callback runs."""
+    waited = time.time() - info["received_timestamp"] * 1e-9 if info["received_timestamp"] else 0.0
+    return time.monotonic() - max(waited, 0.0)
