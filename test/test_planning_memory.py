@@ -25,15 +25,20 @@ bins = st.builds(
 )  # one bin in a dimension is no interpolation in it
 
 
-def memory(layout=Bins(), capacity=1 << 12):
-    return ValueMemory(layout, GRID, MAX_SPEED, capacity)
+def memory(layout=None, capacity=1 << 12):
+    return ValueMemory(layout or Bins(), GRID, MAX_SPEED, capacity)
 
 
 def taught(count=200, seed=0):
     """A memory with some experience, and the states it was taught."""
     rng, table = np.random.default_rng(seed), memory()
     lessons = [
-        ((*rng.uniform((-3, 5), (27, 25)), rng.uniform(-3, 3)), rng.uniform(0, 1.5), rng.uniform(), int(rng.integers(20)))
+        (
+            (*rng.uniform((-3, 5), (27, 25)), rng.uniform(-3, 3)),
+            rng.uniform(0, 1.5),
+            rng.uniform(),
+            int(rng.integers(20)),
+        )
         for _ in range(count)
     ]
     for lesson in lessons:
@@ -76,7 +81,11 @@ def test_what_is_learned_of_one_speed_battery_or_goal_says_nothing_of_another(st
     pose, _, _, goal = state
     table = memory()
     table.learn(pose, 0.1, 0.1, goal, 1.0, 1.0)
-    other = {"speed": (pose, 1.4, 0.1, goal), "battery": (pose, 0.1, 0.9, goal), "goal": (pose, 0.1, 0.1, (goal + 1) % 20)}
+    other = {
+        "speed": (pose, 1.4, 0.1, goal),
+        "battery": (pose, 0.1, 0.9, goal),
+        "goal": (pose, 0.1, 0.1, (goal + 1) % 20),
+    }
     assert table.value(pose, 0.1, 0.1, goal) == pytest.approx(1.0, abs=1e-5)
     assert table.value(*other[dimension]) == 0.0
 
@@ -101,7 +110,12 @@ def test_growing_keeps_every_value(count, capacity):
     small, large = memory(capacity=capacity), memory(capacity=1 << 14)
     rng = np.random.default_rng(count)
     for _ in range(count):
-        lesson = ((*rng.uniform((-3, 5), (27, 25)), rng.uniform(-3, 3)), rng.uniform(0, 1.5), rng.uniform(), int(rng.integers(20)))
+        lesson = (
+            (*rng.uniform((-3, 5), (27, 25)), rng.uniform(-3, 3)),
+            rng.uniform(0, 1.5),
+            rng.uniform(),
+            int(rng.integers(20)),
+        )
         for table in (small, large):
             table.learn(*lesson, 1.0, 0.3)
         assert small.value(*lesson) == large.value(*lesson)
@@ -146,7 +160,12 @@ def test_no_file_is_no_problem(tmp_path):
 def archive(**changes):
     table, _ = taught(20)
     held = np.flatnonzero(table.keys >= 0)
-    arrays = {"layout": table.layout, "keys": table.keys[held], "weights": table.weights[held], "visits": table.visits[held]}
+    arrays = {
+        "layout": table.layout,
+        "keys": table.keys[held],
+        "weights": table.weights[held],
+        "visits": table.visits[held],
+    }
     arrays.update(changes)
     file = io.BytesIO()
     np.savez_compressed(file, **{name: array for name, array in arrays.items() if array is not None})

@@ -1,4 +1,4 @@
-"""The map as it is now: the site's clearance lowered by whatever the lasers see that the map and the fleet do not explain.
+"""The map as it is now: the site's clearance lowered by what the lasers see and neither map nor fleet explains.
 
 All robots of one machine write into one layer, so a pallet seen by one is known to all. A cell is marked where a beam
 ends in open space, cleared where a later beam passes through it, and forgotten when nobody has looked for a while.
@@ -34,7 +34,7 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
     """Clearance [m] at a position, bilinear between cell centres; 0 outside the map."""
     u = (x - origin_x) / resolution - 0.5
     v = (y - origin_y) / resolution - 0.5
-    col, row = int(math.floor(u)), int(math.floor(v))
+    col, row = int(math.floor(u)), int(math.floor(v))  # noqa: RUF046 (floats in numba)
     if row < 0 or col < 0 or row + 1 >= field.shape[0] or col + 1 >= field.shape[1]:
         return 0.0
     fu, fv = u - col, v - row
@@ -44,8 +44,13 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
 
 
 @njit(cache=True, nogil=True)
-def _observe(seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits):
-    """Enter one scan: clear the cells along each beam, mark its end unless the map or a robot explains it."""
+def _observe(
+    seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits
+):
+    """Enter one scan: clear the cells along each beam, mark its end unless the map or a robot explains it.
+
+    First all beams clear, then all mark: a beam that grazes an obstacle must not wipe out what its neighbour hit.
+    """
     explained, reach = limits[0], limits[1]
     rows, cols = seen.shape
     for beam in range(angles.size):
@@ -61,8 +66,11 @@ def _observe(seen, time, origin_x, origin_y, cell, static, resolution, pose, oth
             if 0 <= row < rows and 0 <= col < cols:
                 seen[row, col] = -np.inf
             distance += cell
-        if measured > min(scan_max, reach):
+    for beam in range(angles.size):
+        measured = scan[beam]
+        if not 0.0 < measured <= min(scan_max, reach):
             continue
+        cos, sin = math.cos(pose[2] + angles[beam]), math.sin(pose[2] + angles[beam])
         x, y = pose[0] + measured * cos, pose[1] + measured * sin
         if clearance_at(static, origin_x, origin_y, resolution, x, y) < explained:
             continue
@@ -78,8 +86,11 @@ def _observe(seen, time, origin_x, origin_y, cell, static, resolution, pose, oth
 
 
 @njit(cache=True, nogil=True)
-def _spread(clearance, obstacles, origin_x, origin_y, resolution, reach, touched):
-    """Lower the clearance around obstacle points [k, 2]; returns how many flat indices were written to touched."""
+def _spread(clearance, static, obstacles, origin_x, origin_y, resolution, reach, touched):
+    """Lower the clearance around obstacle points [k, 2]; returns how many flat indices were written to touched [cells].
+
+    On entry clearance equals static, so a cell is noted once, when it first falls below.
+    """
     rows, cols = clearance.shape
     count = 0
     for k in range(obstacles.shape[0]):
@@ -93,17 +104,19 @@ def _spread(clearance, obstacles, origin_x, origin_y, resolution, reach, touched
             for col in range(left, right):
                 dx = origin_x + (col + 0.5) * resolution - x
                 distance = math.sqrt(dx * dx + dy * dy)
-                if distance < clearance[row, col] and count < touched.size:
+                if distance < clearance[row, col]:
+                    if clearance[row, col] == static[row, col]:
+                        touched[count] = row * cols + col
+                        count += 1
                     clearance[row, col] = distance
-                    touched[count] = row * cols + col
-                    count += 1
     return count
 
 
 class LiveMap:
     """Clearance of the site with everything that was seen lately.
 
-    ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] their cells [m].
+    ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] are the centres
+    of the cells they are in [m, map frame].
     """
 
     def __init__(self, site: Site, radius: float, config: ObstacleConfig = ObstacleConfig()):
@@ -113,7 +126,7 @@ class LiveMap:
         self.cell = max(config.cell, self.resolution)
         extent = np.array(site.clearance.shape) * self.resolution
         self._seen = np.full(np.ceil(extent / self.cell).astype(int), -np.inf, np.float32)
-        self._touched = np.empty(1_000_000, np.int64)
+        self._touched = np.empty(site.clearance.size, np.int64)
         self._count = 0
         self._start: float | None = None
         self.clearance = site.clearance.astype(np.float32).copy()
@@ -138,7 +151,9 @@ class LiveMap:
         if len(self.obstacles) and len(poses):
             distance = np.hypot(*(self.obstacles[:, None] - poses[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
             near = self.obstacles[distance < self._config.reach]
-            self._count = _spread(self.clearance, near, *self.origin, self.resolution, _SPREAD, self._touched)
+            self._count = _spread(
+                self.clearance, self._static, near, *self.origin, self.resolution, _SPREAD, self._touched
+            )
 
     def _restore(self) -> None:
         touched = self._touched[: self._count]
