@@ -18,7 +18,7 @@ from dyna_nav.site.occupancy import SiteError
 if TYPE_CHECKING:
     from dyna_nav.site.site import Site
 
-_BLOCKED, _OPEN, _DONE = 0, 1, 2
+_BLOCKED, _OPEN, _GIVEN, _DONE = 0, 1, 2, 3  # given: a distance that is not to be improved
 _EXACT = 16  # cells around the goal that take their distance from the line of sight: the field is singular there
 _FINE = 32  # buckets per cell of distance; the order within a bucket is left to chance
 _BUCKETS = 1024  # a ring; its span of 32 cells exceeds every difference between two cells in the queue
@@ -69,86 +69,79 @@ def _solve(distance, state, cell, stride):  # pragma: no cover
     return min(x + 1.0 / math.sqrt(weight_x), y + 1.0 / math.sqrt(weight_y))
 
 
-@njit(cache=True, nogil=True)
-def march(passable, goal_row, goal_col):  # pragma: no cover
+def march(passable: np.ndarray, goal_row: float, goal_col: float) -> np.ndarray:
     """Distance [cells], float32 [rows, cols], from each passable cell to a goal; inf where no way leads.
 
     passable: bool [rows, cols]. goal_row, goal_col: fractional, whole numbers are cell centres; the goal lies in or
     beside a passable cell.
     """
-    rows, cols = passable.shape
-    margin = 2  # a frame of blocked cells: the stencil reaches two cells far and needs no bounds checks
-    stride = cols + 2 * margin
-    plane = np.zeros((rows + 2 * margin, stride), np.uint8)
-    plane[margin : rows + margin, margin : cols + margin] = passable
-    state = plane.ravel()
-    distance = np.full(state.size, np.inf, np.float32)
-    goal_row, goal_col = goal_row + margin, goal_col + margin
+    # A frame of two blocked cells: the stencil reaches two cells far and needs no bounds checks.
+    state = np.pad(np.asarray(passable, dtype=np.uint8), 2)
+    distance = np.full(state.shape, np.inf, np.float32)
+    _around_goal(state, distance, goal_row + 2.0, goal_col + 2.0)
+    # A cell has at most one entry for each of its neighbours, and one to begin with.
+    entries = np.empty((5 * state.size, 2), np.int32)
+    _march(state.reshape(-1), distance.reshape(-1), state.shape[1], np.full(_BUCKETS, -1, np.int32), entries)
+    return distance[2:-2, 2:-2].copy()
 
-    first_row, last_row = max(int(goal_row) - _EXACT, margin), min(int(goal_row) + _EXACT, rows + margin - 1)
-    first_col, last_col = max(int(goal_col) - _EXACT, margin), min(int(goal_col) + _EXACT, cols + margin - 1)
-    for i in range(first_row, last_row + 1):
-        for j in range(first_col, last_col + 1):
-            if plane[i, j] != _BLOCKED and _sees(plane, i, j, goal_row, goal_col):
-                distance[i * stride + j] = math.hypot(i - goal_row, j - goal_col)
-    for i in range(first_row, last_row + 1):
-        for j in range(first_col, last_col + 1):
-            if distance[i * stride + j] < np.inf:
-                plane[i, j] = _DONE
 
-    # Each bucket is a linked list of entries; a cell is entered anew when its distance falls, at most once for each
-    # of its four neighbours, and its stale entries are passed over.
-    head = np.full(_BUCKETS, -1, np.int32)
-    entries = 4 * state.size
-    entry_cell, entry_next = np.empty(entries, np.int32), np.empty(entries, np.int32)
+@njit(cache=True, nogil=True)
+def _around_goal(state, distance, goal_row, goal_col):  # pragma: no cover
+    """Give the passable cells near the goal that see it their straight distance."""
+    rows, cols = state.shape
+    for i in range(max(int(goal_row) - _EXACT, 0), min(int(goal_row) + _EXACT, rows - 1) + 1):
+        for j in range(max(int(goal_col) - _EXACT, 0), min(int(goal_col) + _EXACT, cols - 1) + 1):
+            if state[i, j] == _OPEN and _sees(state, i, j, goal_row, goal_col):
+                distance[i, j] = math.hypot(i - goal_row, j - goal_col)
+                state[i, j] = _GIVEN
+
+
+@njit(cache=True, nogil=True)
+def _march(state, distance, stride, head, entries):  # pragma: no cover
+    """Carry the finite distances on to all cells that are connected to them, nearest first.
+
+    state, distance: flat, rows of ``stride`` cells. head [_BUCKETS]: first entry of each bucket, -1 when it is empty.
+    entries [n, 2]: cell and next entry of the bucket; a cell is entered anew whenever its distance falls, and its
+    older entries are passed over.
+    """
     spare, used, waiting = -1, 0, 0
-    steps = (-stride, -1, 1, stride)
+    for cell in range(state.size):
+        if distance[cell] < np.inf:
+            bucket = int(distance[cell] * _FINE) % _BUCKETS
+            entries[used, 0], entries[used, 1] = cell, head[bucket]
+            head[bucket] = used
+            used += 1
+            waiting += 1
+
     now = 0  # bucket in turn, not yet wrapped around the ring
-
-    for i in range(first_row - 1, last_row + 2):
-        for j in range(first_col - 1, last_col + 2):
-            cell = i * stride + j
-            if state[cell] != _OPEN:
-                continue
-            value = _solve(distance, state, cell, stride)
-            if value < np.inf:
-                distance[cell] = value
-                slot = int(value * _FINE) % _BUCKETS
-                entry_cell[used], entry_next[used] = cell, head[slot]
-                head[slot] = used
-                used += 1
-                waiting += 1
-
     while waiting > 0:
-        slot = now % _BUCKETS
-        while head[slot] >= 0:
-            entry = head[slot]
-            head[slot] = entry_next[entry]
-            entry_next[entry] = spare
-            spare = entry
-            waiting -= 1
-            cell = entry_cell[entry]
-            if state[cell] == _DONE:
+        entry = head[now % _BUCKETS]
+        if entry < 0:
+            now += 1
+            continue
+        cell = entries[entry, 0]
+        head[now % _BUCKETS] = entries[entry, 1]
+        entries[entry, 1] = spare
+        spare = entry
+        waiting -= 1
+        if state[cell] == _DONE:
+            continue
+        state[cell] = _DONE
+        for neighbour in (cell - stride, cell - 1, cell + 1, cell + stride):
+            if state[neighbour] != _OPEN:
                 continue
-            state[cell] = _DONE
-            for step in steps:
-                neighbour = cell + step
-                if state[neighbour] != _OPEN:
-                    continue
-                value = _solve(distance, state, neighbour, stride)
-                if value < distance[neighbour]:
-                    distance[neighbour] = value
-                    target = max(int(value * _FINE), now) % _BUCKETS
-                    if spare >= 0:
-                        entry, spare = spare, entry_next[spare]
-                    else:
-                        entry = used
-                        used += 1
-                    entry_cell[entry], entry_next[entry] = neighbour, head[target]
-                    head[target] = entry
-                    waiting += 1
-        now += 1
-    return distance.reshape(plane.shape)[margin : rows + margin, margin : cols + margin].copy()
+            value = _solve(distance, state, neighbour, stride)
+            if value < distance[neighbour]:
+                distance[neighbour] = value
+                if spare >= 0:
+                    entry, spare = spare, entries[spare, 1]
+                else:
+                    entry = used
+                    used += 1
+                bucket = max(int(value * _FINE), now) % _BUCKETS
+                entries[entry, 0], entries[entry, 1] = neighbour, head[bucket]
+                head[bucket] = entry
+                waiting += 1
 
 
 def geodesic_distance(site: Site, goal_xy: np.ndarray, radius: float) -> np.ndarray:
