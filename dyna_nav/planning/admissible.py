@@ -20,6 +20,7 @@ from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
 
 PATH_STEP = 0.05  # time between two points of a braking path [s]
+_UNEVENNESS = 0.005  # clearance may seem to fall by this much along a straight wall [m]
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class BrakingConfig:
 def path_length(robot: RobotModel, config: BrakingConfig) -> int:
     """Points of a braking path that reaches standstill from full speed."""
     stop = max(robot.max_speed / robot.deceleration, robot.max_turn_rate / robot.turn_acceleration)
-    return 2 + math.ceil((config.latency + STEP + stop) / PATH_STEP)
+    return (
+        2 + math.ceil((config.latency + STEP) / PATH_STEP) + math.ceil(stop / PATH_STEP)
+    )  # each part begins on a point
 
 
 @njit(cache=True, nogil=True)
 def approach(value, target, up, down):
-    """A speed after one time step towards its target; up and down are the largest changes away from and towards zero."""
+    """A speed after one time step towards its target; up, down: the largest changes away from and towards zero."""
     if target > value:
         return min(target, value + (up if value >= 0.0 else down))
     return max(target, value - (up if value <= 0.0 else down))
@@ -73,13 +76,24 @@ def braking_path(pose, twist, previous, command, limits, latency, hold, out):
 
 
 @njit(cache=True, nogil=True)
+def _distance_to_keep(full, floor, now):
+    """Distance [m] that a path must keep: full, or less for who is nearer already, but never less than it has now.
+
+    Above the floor a few millimetres are let go for the unevenness of the interpolated clearance; below it nothing is,
+    or a robot could use the whole margin up millimetre by millimetre, one step after the other.
+    """
+    return min(full, max(now - _UNEVENNESS, min(now, floor)))
+
+
+@njit(cache=True, nogil=True)
 def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, origin_y, resolution):
     """Whether one robot's path keeps its distance from the map and from the paths [robots, points, 2] of the others.
 
     A robot that already stands nearer than the margin may move as long as it comes no nearer. NaN paths are absent.
     """
     margin = margins[0] + margins[1] * abs(speed)
-    need = min(radius + margin, clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1]) - 0.005)
+    now = clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1])
+    need = _distance_to_keep(radius + margin, radius + 0.5 * margins[0], now)
     for k in range(1, path.shape[0]):
         if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < need:
             return False
@@ -87,7 +101,7 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
         if other == robot or math.isnan(paths[other, 0, 0]):
             continue
         start = math.hypot(path[0, 0] - paths[other, 0, 0], path[0, 1] - paths[other, 0, 1])
-        gap = min(2.0 * radius + 2.0 * margin, start - 0.005)
+        gap = _distance_to_keep(2.0 * radius + 2.0 * margin, 2.0 * radius + margins[0], start)
         for k in range(1, path.shape[0]):
             if math.hypot(path[k, 0] - paths[other, k, 0], path[k, 1] - paths[other, k, 1]) < gap:
                 return False
@@ -95,7 +109,9 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
 
 
 @njit(cache=True, nogil=True)
-def admissible_actions(robot, pose, twist, previous, actions, paths, limits, timing, radius, margins, field, geometry, out):
+def admissible_actions(
+    robot, pose, twist, previous, actions, paths, limits, timing, radius, margins, field, geometry, out
+):
     """Mark the admissible actions of one robot in out bool [actions].
 
     timing: latency and hold [s]; paths [robots, points, 2]; geometry: origin x, y and resolution of the field [m].

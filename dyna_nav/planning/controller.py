@@ -23,7 +23,11 @@ from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.vigilance import Assessment, Vigilance
+from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 from dyna_nav.site import Site
+from dyna_nav.world_model.bundle import default_bundle, load_bundle
+from dyna_nav.world_model.runtime import WorldModel
 
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
@@ -39,8 +43,13 @@ class PlannerConfig:
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
     reward: Reward = field(default_factory=Reward)
     bins: Bins = field(default_factory=Bins)
-    speeds: tuple[float, ...] = parameter((0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1)
-    budget_ms: float = parameter(55.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000)
+    breaker: CircuitBreakerConfig = field(default_factory=CircuitBreakerConfig)
+    speeds: tuple[float, ...] = parameter(
+        (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
+    )
+    budget_ms: float = parameter(
+        55.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
+    )
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,35 @@ class PlanReport:
 class Dyna2Controller:
     """Drives a fleet with a learned world model and two memories (a :class:`dyna_nav.controller.Controller`)."""
 
-    def __init__(self, model, vigilance=None, config: PlannerConfig = PlannerConfig(), memory_dir: Path | None = None):
-        """``model`` predicts (world_model.runtime.WorldModel or alike), ``vigilance`` judges what was predicted.
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | Path | None = None,
+        config: PlannerConfig | None = None,
+        memory_dir: Path | None = None,
+        provider: str = "auto",
+    ) -> Dyna2Controller:
+        """The controller of a model bundle (None: the default one), with everything that watches over it.
+
+        Raises BundleError, one sentence naming the file, for a bundle that cannot be used.
+        """
+        loaded = load_bundle(default_bundle() if bundle is None else bundle)
+        model = WorldModel(loaded, provider)
+        config = config or PlannerConfig()
+        return cls(model, Vigilance(loaded, model, provider, config.breaker), config, memory_dir)
+
+    def __init__(
+        self,
+        model,
+        vigilance: Vigilance | None = None,
+        config: PlannerConfig | None = None,
+        memory_dir: Path | None = None,
+    ):
+        """``model`` predicts (world_model.runtime.WorldModel or alike), ``vigilance`` judges what it predicted.
 
         Without vigilance nothing watches for novelty or a failing model. Raises ValueError for a bad configuration.
         """
+        config = config or PlannerConfig()
         check(config)
         self._model, self._vigilance, self._config, self._memory_dir = model, vigilance, config, memory_dir
         self._store: PotentialStore | None = None
@@ -82,7 +115,7 @@ class Dyna2Controller:
         """What runs the model, as its session reports it."""
         return self._model.provider
 
-    def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel = RobotModel()) -> None:
+    def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
         """Begin a run on a site; the permanent memory of that site is read back."""
         self.close()
         config = self._config
@@ -117,6 +150,10 @@ class Dyna2Controller:
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
         self._last: FleetState | None = None
+        no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
+        self._unwatched = Assessment(
+            novel=no, reason=("",) * robots, distrusted=no, speed_scale=np.ones(robots), score=unknown, error=unknown
+        )
         if self._vigilance is not None:
             self._vigilance.reset(site, robots)
 
@@ -166,11 +203,8 @@ class Dyna2Controller:
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self._take_potentials()
         reasons = [""] * self._robots
-        novel = np.zeros(self._robots, bool)
-        distrusted = np.zeros(self._robots, bool)
-        if self._vigilance is not None:
-            novel, distrusted = self._vigilance.watch(observation, self._sent, present)
-        state = self._state(observation, present, novel, distrusted)
+        found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
+        state = self._state(observation, present, found)
         self._remember(state)
         self._live.update(observation, present)
         for robot in range(self._robots):
@@ -180,8 +214,8 @@ class Dyna2Controller:
                 reasons[robot] = "bad input"
             elif not self._ready[robot]:
                 reasons[robot] = "route is being computed"
-            elif novel[robot]:
-                reasons[robot] = "novel state"
+            elif found.novel[robot]:
+                reasons[robot] = found.reason[robot]
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
         commands = self._actions[plan.action]
         commands[~(state.planned | state.fallback)] = 0.0
@@ -190,17 +224,18 @@ class Dyna2Controller:
                 reasons[robot] = "nothing admissible but braking"
         self._sent = commands.copy()
         self._last = state
-        unknown = np.full(self._robots, np.nan)
+        if self._vigilance is not None:
+            self._vigilance.commanded(observation, commands)
         self.report = PlanReport(
             cycle_ms=1e3 * (time.monotonic() - start),
             uncertainty=plan.uncertainty,
-            ood_score=self._vigilance.score if self._vigilance is not None else unknown,
+            ood_score=found.score,
             stop_reason=reasons,
             model_calls=plan.model_calls,
             steps=plan.steps,
             plans=plan.path,
-            breaker_open=distrusted,
-            prediction_error=self._vigilance.error if self._vigilance is not None else unknown,
+            breaker_open=found.distrusted,
+            prediction_error=found.error,
         )
         return commands
 
@@ -210,13 +245,13 @@ class Dyna2Controller:
                 self._dyna2.fields[robot] = future.result()
                 self._ready[robot] = True
 
-    def _state(self, observation: Observation, present, novel, distrusted) -> FleetState:
+    def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
         pose = np.where(present[:, None], observation.pose, np.nan)
         twist = np.where(present[:, None], observation.twist, 0.0)
         battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
         with np.errstate(invalid="ignore"):
             self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, self._config.tolerance)
-        able = present & self._ready & ~self._arrived & ~novel
+        able = present & self._ready & ~self._arrived & ~found.novel
         return FleetState(
             pose=pose,
             twist=twist,
@@ -224,8 +259,9 @@ class Dyna2Controller:
             goal=self._goal.copy(),
             previous=self._sent,
             goal_index=self._goal_index.copy(),
-            planned=able & ~distrusted,
-            fallback=able & distrusted,
+            planned=able & ~found.distrusted,
+            fallback=able & found.distrusted,
+            speed_scale=found.speed_scale,
         )
 
     def _remember(self, state: FleetState) -> None:

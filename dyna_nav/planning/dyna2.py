@@ -31,7 +31,9 @@ class Dyna2Config:
     """Simulation policy, horizon, penalties and learning rates."""
 
     rollouts: int = parameter(60, "imagined trajectories per robot and cycle, at most", minimum=10, maximum=2000)
-    model_rows: int = parameter(400, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000)
+    model_rows: int = parameter(
+        400, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000
+    )
     horizon: int = parameter(15, "steps of a rollout", minimum=1, maximum=100)
     cautious_horizon: int = parameter(5, "steps of a rollout when the ensemble is uncertain", minimum=1, maximum=100)
     uncertain: float = parameter(0.3, "uncertainty above which rollouts are cautious", minimum=0, maximum=100)
@@ -43,8 +45,9 @@ class Dyna2Config:
     permanent_rate: float = parameter(0.05, "learning rate of the permanent memory", minimum=0, maximum=1)
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
-    missing_speed: float = parameter(0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2)
-    fallback_speed: float = parameter(0.5, "fraction of full speed without the model", minimum=0.05, maximum=1)
+    missing_speed: float = parameter(
+        0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2
+    )
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class FleetState:
     goal_index: np.ndarray  # [n] nearest station of the goal
     planned: np.ndarray  # [n] bool: has a goal, a potential and good inputs, and the model may be used
     fallback: np.ndarray  # [n] bool: has them too, but the model may not be used
+    speed_scale: np.ndarray  # [n] share of full speed that may be driven
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ class Dyna2:
         permanent: ValueMemory,
         transient: ValueMemory,
         rng: np.random.Generator,
-        config: Dyna2Config = Dyna2Config(),
-        braking: BrakingConfig = BrakingConfig(),
-        reward: Reward = Reward(),
-        tolerance: GoalTolerance = GoalTolerance(),
+        config: Dyna2Config,
+        braking: BrakingConfig,
+        reward: Reward,
+        tolerance: GoalTolerance,
     ):
         """``model`` predicts (:class:`dyna_nav.world_model.runtime.WorldModel` or alike); actions [actions, 2]."""
         self.model, self.robots, self.actions, self.config = model, robots, actions, config
@@ -106,7 +110,7 @@ class Dyna2:
         self._timing = np.array([braking.latency, STEP])
         self._nearness = np.array([config.near, config.near_price])
         self._path_points = path_length(robot, braking)
-        self._slow = actions[:, 0] <= config.fallback_speed * robot.max_speed + 1e-9
+        self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._warm = np.full((robots, config.horizon + 1), STOP)
         self._expected = np.full((robots, config.horizon + 2, 3), np.nan)
 
@@ -173,9 +177,9 @@ class Dyna2:
         self._limit = np.full(rows, horizon)
         self._running = np.ones(rows, np.bool_)
         self._penalty = np.zeros(rows)
-        self._potential = np.array(
-            [self.potential(i, state.pose[i], state.twist[i, 0]) for i in active]
-        )[np.searchsorted(active, self._robot)]
+        self._potential = np.array([self.potential(i, state.pose[i], state.twist[i, 0]) for i in active])[
+            np.searchsorted(active, self._robot)
+        ]
         self._clearances = np.empty((rows, CLEARANCE_POINTS))
         self._features = np.empty((rows, FEATURES), np.float32)
         self._noise = self._rng.standard_normal((horizon, self.robots, REWARD))  # shared by a robot's rollouts
@@ -244,8 +248,8 @@ class Dyna2:
         moving = self._running & (self._length == step) & (self._limit > step)
         going = moving.copy()  # cleared for rows that crash or arrive
         judge(
-            step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential, self._delay,
-            self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance, self._geometry,
+            step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
+            self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance, self._geometry,
             self._expected[:, :, :2], self._nearness, self._penalty,
         )  # fmt: skip
         self._length[moving] = step + 1
@@ -316,15 +320,14 @@ class Dyna2:
 
     def _best_of(self, robot: int, admissible: np.ndarray) -> int:
         state = self._state
+        admissible = admissible & (self._speed <= state.speed_scale[robot] + 1e-9)
         if not admissible.any():
             return STOP
         if state.fallback[robot]:
-            mask = admissible & self._slow
-            mask[STOP] = True
             return greedy_action(
                 self.fields[robot], self._lattice, self._memories, robot, state.pose[robot], state.twist[robot],
                 state.battery[robot], state.goal_index, self.actions, self._motion, self._limits, self._reward,
-                self._radius, self._live.clearance, self._geometry, mask,
+                self._radius, self._live.clearance, self._geometry, admissible,
             )  # fmt: skip
         value = np.where(admissible, self._action_value[robot], -np.inf)
         best = np.flatnonzero(value >= value.max() - 1e-9)

@@ -1,4 +1,4 @@
-"""Sparse value memories: corrections to the potential over (x, y, heading, speed, battery, goal), linearly interpolated.
+"""Sparse, interpolated value memories: corrections to the potential over (x, y, heading, speed, battery, goal).
 
 Dyna-2 (Silver, Sutton and Mueller, ICML 2008) keeps two: a permanent one, learned from real experience, and a transient
 one, learned from imagined experience and emptied with every new goal; states are valued by their sum. Only bins that
@@ -166,7 +166,18 @@ class ValueMemory:
         if 2 * (self._used + _CORNERS) > self.keys.size:
             self._grow()
         self._used += _adjust(
-            self.layout, self.keys, self.weights, self.visits, pose[0], pose[1], pose[2], speed, battery, goal, error, rate
+            self.layout,
+            self.keys,
+            self.weights,
+            self.visits,
+            pose[0],
+            pose[1],
+            pose[2],
+            speed,
+            battery,
+            goal,
+            error,
+            rate,
         )
 
     def _grow(self) -> None:

@@ -1,8 +1,8 @@
 """The potential under the values: time to go to one goal over position and heading, on the map as it is known.
 
 Dijkstra backwards from the goal on a lattice in SE(2): square cells, 16 headings, three motions (straight on, an arc to
-a neighbouring heading, a turn on the spot), each priced in seconds and dearer close to walls (state lattices: Pivtoraiko,
-Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this has none.
+a neighbouring heading, a turn on the spot), each priced in seconds and dearer close to walls (state lattices:
+Pivtoraiko, Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this has none.
 """
 
 from __future__ import annotations
@@ -36,10 +36,18 @@ class PotentialConfig:
     """Prices of the lattice's motions."""
 
     resolution: float = parameter(0.2, "size of a lattice cell [m]", minimum=0.05, maximum=1.0)
-    nodes: int = parameter(4_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000)
-    spin_factor: float = parameter(0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2)
-    arc_factor: float = parameter(0.2, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2)
-    wall_margin: float = parameter(0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2)
+    nodes: int = parameter(
+        4_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000
+    )
+    spin_factor: float = parameter(
+        0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2
+    )
+    arc_factor: float = parameter(
+        0.2, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2
+    )
+    wall_margin: float = parameter(
+        0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2
+    )
     wall_factor: float = parameter(1.2, "extra price of driving along a wall, relative", minimum=0, maximum=20)
 
 
@@ -165,7 +173,7 @@ def time_to_go(
     goal: np.ndarray,
     robot: RobotModel,
     tolerance: GoalTolerance,
-    config: PotentialConfig = PotentialConfig(),
+    config: PotentialConfig = PotentialConfig(),  # noqa: B008
     blocked: np.ndarray | None = None,
 ) -> np.ndarray:
     """Time to go [s], float32 [rows, cols, headings], of a robot at full speed to a goal pose [3] (map frame).
@@ -183,7 +191,13 @@ def time_to_go(
     r, c = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     r, c = r + int(centre[1]), c + int(centre[0])
     offset = np.hypot(c + 0.5 - centre[0], r + 0.5 - centre[1])
-    near = (offset <= max(0.71, 0.7 * tolerance.position / lattice.resolution)) & (r >= 0) & (c >= 0) & (r < rows) & (c < cols)
+    near = (
+        (offset <= max(0.71, 0.7 * tolerance.position / lattice.resolution))
+        & (r >= 0)
+        & (c >= 0)
+        & (r < rows)
+        & (c < cols)
+    )
     r, c = r[near], c[near]
     price[r, c] = np.maximum(price[r, c], 1.0)
     heading_error = np.abs((HEADING_ANGLES - goal[2] + math.pi) % (2 * math.pi) - math.pi)
@@ -205,7 +219,7 @@ def time_to_go(
 
 @njit(cache=True, nogil=True)
 def heading_position(yaw):
-    """Heading [rad] as a fractional index into the lattice's (unevenly spaced) headings: (lower index, share of the next)."""
+    """Where a heading [rad] lies among the lattice's (unevenly spaced) ones: lower index, share of the next."""
     angle = yaw % (2 * math.pi)
     quarter = int(angle / (math.pi / 2))
     rest = angle - quarter * (math.pi / 2)
@@ -249,7 +263,9 @@ def interpolate(field, origin_x, origin_y, resolution, x, y, yaw):
 class PotentialStore:
     """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
 
-    def __init__(self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 24):
+    def __init__(
+        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 24
+    ):
         self.lattice = lattice
         self._robot, self._tolerance, self._config = robot, tolerance, config
         self._capacity = capacity

@@ -1,6 +1,6 @@
 """What happens inside imagined trajectories: the simulation policy, the simulated reward, the values where they end.
 
-Kernels over rows (one row is one rollout of one robot), called once per imagined step by :mod:`dyna_nav.planning.dyna2`.
+Kernels over rows (one row is one rollout of one robot), called once per imagined step by dyna2.py.
 Rows are ordered member first, then robot, then rollout, because each member of the ensemble predicts its own block.
 """
 
@@ -86,8 +86,8 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
 
 
 @njit(cache=True, nogil=True)
-def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, fields, lattice,
-           memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
+def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, fields,
+           lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
     """The simulation policy: write the action of every running row for this step into chosen [steps, rows].
 
     Rollouts begin with each action in turn. The first of every action hold it, the next repeats what was best in the

@@ -1,0 +1,70 @@
+"""Whether a robot's state may be planned with: is it familiar, and does the world model still predict what happens?
+
+Every real step is compared with what the ensemble expected of it. The normalised residual goes to the OOD detector,
+which asks for a safe-stop when the state is novel; the squared error goes to the circuit breaker, which takes planning
+away from a model that is wrong too often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.controller import Observation
+from dyna_nav.mdp import STEP
+from dyna_nav.ood import OODDetector
+from dyna_nav.safety.circuit_breaker import CircuitBreaker, CircuitBreakerConfig
+from dyna_nav.world_model.bundle import Bundle
+from dyna_nav.world_model.residual import ResidualTracker
+from dyna_nav.world_model.runtime import WorldModel
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What one cycle found; row i is robot i."""
+
+    novel: np.ndarray  # [n] bool: stop
+    reason: tuple[str, ...]  # what is new about a novel state
+    distrusted: np.ndarray  # [n] bool: drive without the model
+    speed_scale: np.ndarray  # [n] share of full speed that may be driven
+    score: np.ndarray  # [n] of the OOD detector
+    error: np.ndarray  # [n] rolling squared prediction error, normalised units
+
+
+class Vigilance:
+    """Judges all robots of a machine once per cycle."""
+
+    def __init__(
+        self, bundle: Bundle, model: WorldModel, provider: str = "auto", config: CircuitBreakerConfig | None = None
+    ):
+        self._bundle, self._model, self._provider, self._config = (
+            bundle,
+            model,
+            provider,
+            config or CircuitBreakerConfig(),
+        )
+
+    def reset(self, site, robots: int) -> None:
+        """Begin a run on a site."""
+        self._residuals = ResidualTracker(self._model, site, robots)
+        self._detector = OODDetector(self._bundle, site, self._provider)
+        self._breaker = CircuitBreaker(robots, self._model.training_error, self._config)
+
+    def watch(self, observation: Observation) -> Assessment:
+        """Compare the newest observation with what was expected of the last step."""
+        residual, error = self._residuals.update(observation, STEP)
+        report = self._detector.update(observation, residual)
+        trusted = self._breaker.update(error)
+        return Assessment(
+            novel=report.novel,
+            reason=report.reason,
+            distrusted=~trusted,
+            speed_scale=self._breaker.speed_scale,
+            score=report.score,
+            error=self._breaker.error,
+        )
+
+    def commanded(self, observation: Observation, commands: np.ndarray) -> None:
+        """What was sent [n, 2] (m/s, rad/s) for that observation: the next one is judged by it."""
+        self._residuals.commanded(observation, commands)
