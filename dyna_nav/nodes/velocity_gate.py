@@ -8,28 +8,25 @@ nor numba is loaded here, so that what breaks the planner cannot break the gate.
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
 from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.parameters import declare_parameters
+from dyna_nav.nodes.process import run
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
@@ -175,8 +172,8 @@ class VelocityGateNode(Node):
             self.get_logger().warning(f"{robot.name or 'robot'}: stopped: {decision.reason}")
         self._publish([robot.diagnostics()])
 
-    def stop_all(self) -> None:
-        """Send zero to all robots several times and wait until it has been heard."""
+    def close(self) -> None:
+        """The process ends: the last thing that each robot hears, several times, is zero."""
         for _ in range(_LAST_ZEROS):
             for robot in self.robots:
                 robot.publish(0.0, 0.0)
@@ -196,40 +193,9 @@ class VelocityGateNode(Node):
         self._diagnostics.publish(message)
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; the last thing that the robots hear is zero. Exit status 2: bad parameters."""
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = _StopOnSignal()
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = VelocityGateNode()
-        executor.add_node(node)
-        while not stop.requested:
-            executor.spin_once(timeout_sec=0.1)
-        return 0
-    except ValueError as error:
-        print(f"velocity_gate: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.stop_all()
-        executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-
-
-class _StopOnSignal:
-    """Notes SIGINT and SIGTERM; the timers of the node wake the loop that looks at it."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
-
-    def _note(self, *_: object) -> None:
-        self.requested = True
+def main() -> int:
+    """Entry point of the process."""
+    return run(VelocityGateNode)
 
 
 if __name__ == "__main__":

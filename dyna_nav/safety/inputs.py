@@ -178,16 +178,13 @@ def goal_fault(
     if fault:
         return fault
     x, y = message.pose.position.x, message.pose.position.y
-    rows, columns = site.map.cells.shape
-    (left, bottom), size = site.map.origin, site.map.resolution
-    right, top = left + columns * size, bottom + rows * size
-    where = f"{topic}: pose.position is ({x:.2f}, {y:.2f})"
-    if not (left <= x <= right and bottom <= y <= top):
+    where, position = f"{topic}: pose.position is ({x:.2f}, {y:.2f})", np.array([x, y])
+    if not bool(site.map.contains(position)):
+        (left, bottom), (width, height) = site.map.origin, site.map.size
         return (
-            f"{where}, outside the map of {site.name} (x {left:.2f} to {right:.2f}, y {bottom:.2f} to {top:.2f}); "
-            "give a point on the map"
+            f"{where}, outside the map of {site.name} (x {left:.2f} to {left + width:.2f}, "
+            f"y {bottom:.2f} to {bottom + height:.2f}); give a point on the map"
         )
-    position = np.array([x, y])
     clearance = float(site.clearance_at(position))
     if clearance <= 0.0:
         return f"{where}, inside a rack, a wall or unknown space of {site.name}; give a point on the free floor"
