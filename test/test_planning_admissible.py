@@ -1,0 +1,307 @@
+"""The braking rule of the planner: whatever robots want, nobody touches anybody or anything, and nobody is locked in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning_worlds import MODEL, IdealFleet, hall, least_gap
+
+from dyna_nav.mdp import STEP, STOP, RobotModel, action_set
+from dyna_nav.planning.admissible import (
+    PATH_STEP,
+    BrakingConfig,
+    admissible_actions,
+    approach,
+    braking_path,
+    path_is_safe,
+    path_length,
+)
+
+ACTIONS = action_set(MODEL)
+CONFIG = BrakingConfig()
+LIMITS = np.array([MODEL.acceleration, MODEL.deceleration, MODEL.turn_acceleration])
+POINTS = path_length(MODEL, CONFIG)
+ROOM = hall(6, 5)
+
+
+class Rule:
+    """The braking rule as the planner applies it: robots choose in turn, who has not chosen is taken to brake."""
+
+    def __init__(self, site, robots, config=CONFIG):
+        self.field, self.geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
+        self.timing = np.array([config.latency, STEP])
+        self.margins = np.array([config.margin, config.speed_margin])
+        self.previous = np.zeros((robots, 2))
+        self.robots = robots
+
+    def path(self, fleet, robot, command, hold):
+        out = np.empty((POINTS, 2))
+        braking_path(
+            fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, self.timing[0], hold, out
+        )
+        return out
+
+    def allowed(self, fleet, robot, paths):
+        out = np.zeros(len(ACTIONS), bool)
+        admissible_actions(
+            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, LIMITS, self.timing,
+            MODEL.radius, self.margins, self.field, self.geometry, out,
+        )  # fmt: skip
+        return out
+
+    def commands(self, fleet, wishes, order):
+        """One cycle: each robot takes the first of its wishes [robots, actions] that is admissible, or brakes."""
+        paths = np.array([self.path(fleet, robot, ACTIONS[STOP], 0.0) for robot in range(self.robots)])
+        chosen = np.full(self.robots, STOP)
+        for robot in order:
+            allowed = self.allowed(fleet, robot, paths)
+            chosen[robot] = next((action for action in wishes[robot] if allowed[action]), STOP)
+            paths[robot] = self.path(fleet, robot, ACTIONS[chosen[robot]], STEP)
+        self.previous = ACTIONS[chosen]
+        return self.previous
+
+
+def standing_apart(site, robots, rng):
+    """Random poses at which nobody stands within the margins of anything."""
+    poses = []
+    while len(poses) < robots:
+        pose = np.array([*rng.uniform(site.map.origin, np.add(site.map.origin, site.map.size)), rng.uniform(-3.1, 3.1)])
+        apart = all(math.hypot(*(pose - other)[:2]) > 2 * (MODEL.radius + CONFIG.margin) + 0.02 for other in poses)
+        if apart and site.clearance_at(pose[:2]) > MODEL.radius + CONFIG.margin + 0.02:
+            poses.append(pose)
+    return poses
+
+
+def random_hall(rng):
+    boxes = [(x, y, x + 0.6, y + rng.uniform(0.3, 1.5)) for x, y in rng.uniform((1, 1), (5, 3), (rng.integers(3), 2))]
+    return hall(rng.uniform(5, 7), rng.uniform(4, 6), boxes)
+
+
+def drive(site, poses, steps, wish, rng, latency=CONFIG.latency):
+    """Let robots do what they wish as far as the rule allows; positions [ticks, robots, 2] on the way."""
+    fleet, rule, way = IdealFleet(poses, latency), Rule(site, len(poses)), []
+    for _ in range(steps):
+        way.append(fleet.step(rule.commands(fleet, wish(fleet), rng.permutation(len(poses)))))
+    return np.concatenate(way)
+
+
+def towards(fleet, targets):
+    """Actions in the order in which they bring robots to their targets fastest: reckless on purpose."""
+    wishes = []
+    for pose, target in zip(fleet.pose, targets, strict=True):
+        bearing = math.atan2(target[1] - pose[1], target[0] - pose[0]) - pose[2]
+        error = (bearing + math.pi) % (2 * math.pi) - math.pi
+        wishes.append(sorted(range(len(ACTIONS)), key=lambda a: abs(error - 0.5 * ACTIONS[a, 1]) - 2.0 * ACTIONS[a, 0]))
+    return wishes
+
+
+@given(st.integers(0, 2**32), st.integers(2, 5))
+@settings(deadline=None, max_examples=8)
+def test_robots_that_want_anything_never_touch_each_other_or_a_wall(seed, robots):
+    rng = np.random.default_rng(seed)
+    site = random_hall(rng)
+    way = drive(
+        site,
+        standing_apart(site, robots, rng),
+        250,
+        lambda _: [rng.permutation(len(ACTIONS)) for _ in range(robots)],
+        rng,
+    )
+    assert least_gap(way) >= 2 * MODEL.radius
+    assert site.clearance_at(way).min() >= MODEL.radius
+
+
+@given(st.integers(0, 2**32), st.integers(2, 4))
+@settings(deadline=None, max_examples=8)
+def test_robots_that_want_to_ram_each_other_and_the_walls_never_do(seed, robots):
+    rng = np.random.default_rng(seed)
+    site = random_hall(rng)
+    outside = rng.uniform(-20, 20, (robots, 2))
+
+    def reckless(fleet):
+        chased = np.roll(fleet.pose[:, :2], 1, axis=0)
+        return towards(fleet, np.where(np.arange(robots)[:, None] % 2 == 0, chased, outside))
+
+    way = drive(site, standing_apart(site, robots, rng), 200, reckless, rng)
+    assert least_gap(way) >= 2 * MODEL.radius
+    assert site.clearance_at(way).min() >= MODEL.radius
+
+
+@given(st.integers(0, 2**32))
+@settings(deadline=None, max_examples=8)
+def test_a_robot_cannot_creep_up_to_a_wall_or_a_robot_step_by_step(seed):
+    """The margin is for localisation and timing; a robot that stands inside it may not use it up centimetre-wise."""
+    rng = np.random.default_rng(seed)
+    edge = MODEL.radius + CONFIG.margin
+    poses = [
+        (edge + 0.05 - 0.02, 2.5, math.pi + rng.uniform(-1, 1)),
+        (edge + 0.03 + 2 * edge - 0.02, 2.5, rng.uniform(2, 4)),
+    ]
+
+    def press(fleet):
+        along = fleet.pose[:, :2] + (
+            -0.3,
+            rng.choice([-1.0, 1.0]),
+        )  # at a slant, where each step comes but a little nearer
+        return [rng.permutation(len(ACTIONS))] * 2 if rng.random() < 0.3 else towards(fleet, along)
+
+    way = drive(ROOM, poses, 300, press, rng)
+    assert least_gap(way) >= 2 * MODEL.radius + 0.5 * CONFIG.margin
+    assert ROOM.clearance_at(way).min() >= MODEL.radius + 0.25 * CONFIG.margin
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.1]))
+@settings(deadline=None, max_examples=8)
+def test_wheels_that_answer_sooner_than_assumed_stay_within_the_margins(seed, latency):
+    rng = np.random.default_rng(seed)
+    site = random_hall(rng)
+    way = drive(
+        site,
+        standing_apart(site, 3, rng),
+        200,
+        lambda _: [rng.permutation(len(ACTIONS)) for _ in range(3)],
+        rng,
+        latency,
+    )
+    assert least_gap(way) >= 2 * MODEL.radius
+    assert site.clearance_at(way).min() >= MODEL.radius
+
+
+def stop_from(speed, latency=0.0, hold=0.0, command=(0.0, 0.0), previous=(0.0, 0.0), turn=0.0, model=MODEL):
+    config = replace(CONFIG, latency=latency)
+    out = np.empty((path_length(model, config) + round(hold / PATH_STEP), 2))
+    limits = np.array([model.acceleration, model.deceleration, model.turn_acceleration])
+    braking_path(
+        np.zeros(3), np.array([speed, turn]), np.array(previous), np.array(command), limits, latency, hold, out
+    )
+    return out
+
+
+@given(st.floats(0, MODEL.max_speed), st.floats(0.5, 5.0))
+@settings(deadline=None)
+def test_the_braking_path_is_as_long_as_the_stopping_distance(speed, deceleration):
+    out = stop_from(speed, model=replace(MODEL, deceleration=deceleration))
+    assert out[-1, 0] == pytest.approx(speed**2 / (2 * deceleration), abs=speed * PATH_STEP / 2 + 1e-9)
+    assert out[-1, 0] >= speed**2 / (2 * deceleration) - 1e-9
+    np.testing.assert_array_equal(out[-1], out[-2])  # it stands
+
+
+@given(st.floats(0, MODEL.max_speed), st.sampled_from([0.1, 0.2]), st.sampled_from([0.05, 0.1]))
+@settings(deadline=None)
+def test_latency_and_hold_add_their_time_at_speed(speed, latency, hold):
+    keep = (speed, 0.0)
+    out = stop_from(speed, latency, hold, command=keep, previous=keep)
+    expected = speed * (latency + hold) + speed**2 / (2 * MODEL.deceleration)
+    assert out[-1, 0] == pytest.approx(expected, abs=speed * PATH_STEP / 2 + 1e-9)
+
+
+@given(
+    st.tuples(st.floats(0, 1.5), st.floats(-1.2, 1.2)),
+    st.sampled_from(ACTIONS.tolist()),
+    st.sampled_from(ACTIONS.tolist()),
+)
+@settings(deadline=None, max_examples=60)
+def test_the_braking_path_is_the_one_the_robot_drives(twist, previous, command):
+    fleet = IdealFleet([(0, 0, 0)], latency=0.0)
+    fleet.twist[0] = twist
+    path = stop_from(twist[0], 0.1, 0.1, command, previous, twist[1])
+    way = np.concatenate([fleet.step([given])[:, 0] for given in (previous, command, *[(0, 0)] * 12)])
+    assert np.hypot(*(path[-1] - way[-1])) < 0.03
+    every = way[round(PATH_STEP / fleet.TICK) - 1 :: round(PATH_STEP / fleet.TICK)][: len(path) - 1]
+    assert np.hypot(*(path[1 : len(every) + 1] - every).T).max() < 0.03
+
+
+@given(st.floats(0.05, 5), st.floats(0.05, 10), st.floats(0.05, 20), st.floats(0.05, 50), st.floats(0, 1))
+@settings(deadline=None)
+def test_every_path_is_long_enough_to_stand_at_its_end(speed, turn_rate, braking, turn_braking, latency):
+    model = RobotModel(
+        max_speed=speed,
+        max_turn_rate=turn_rate,
+        acceleration=20.0,
+        deceleration=braking,
+        turn_acceleration=turn_braking,
+    )
+    points = path_length(model, replace(CONFIG, latency=latency))
+    out, limits = np.empty((points, 2)), np.array([20.0, braking, turn_braking])
+    full = np.array([speed, turn_rate])
+    braking_path(np.zeros(3), full, full, full, limits, latency, STEP, out)
+    np.testing.assert_allclose(out[-1], out[-2], atol=1e-9)
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_a_speed_goes_to_its_target_and_not_past_it(value, target, up, down):
+    after = approach(value, target, up, down)
+    assert min(value, target) <= after <= max(value, target)
+    slowing = abs(target) < abs(value) and target * value >= 0
+    assert abs(after - value) <= (down if slowing else max(up, down)) + 1e-12
+
+
+def allowed_at(pose, twist=(0.0, 0.0), others=(), site=ROOM):
+    fleet = IdealFleet([pose, *others])
+    fleet.twist[0] = twist
+    rule = Rule(site, len(fleet.pose))
+    rule.previous[0] = twist
+    paths = np.array([rule.path(fleet, robot, ACTIONS[STOP], 0.0) for robot in range(len(fleet.pose))])
+    return rule.allowed(fleet, 0, paths)
+
+
+FORWARD = ACTIONS[:, 0] > 0
+STRAIGHT = np.flatnonzero(FORWARD & (ACTIONS[:, 1] == 0))
+
+
+@given(st.floats(-math.pi, math.pi), st.floats(-0.2, 0.06))
+@settings(deadline=None)
+def test_turning_on_the_spot_beside_a_wall_is_always_allowed(yaw, slack):
+    """Even when localisation puts the robot into the wall: its circle holds it and its load in every heading."""
+    assert allowed_at((MODEL.radius + slack + 0.05, 2.5, yaw))[~FORWARD].all()
+
+
+@given(st.floats(-0.2, CONFIG.margin - 0.01))
+@settings(deadline=None)
+def test_a_robot_too_close_to_a_wall_may_leave_it_but_not_approach(slack):
+    x = MODEL.radius + slack + 0.05
+    assert allowed_at((x, 2.5, 0.0))[STRAIGHT].all()
+    assert not allowed_at((x, 2.5, math.pi))[FORWARD].any()
+
+
+@given(st.floats(-0.2, 2 * CONFIG.margin - 0.01))
+@settings(deadline=None)
+def test_a_robot_too_close_to_another_may_leave_it_but_not_approach(slack):
+    other = (3.0 + 2 * MODEL.radius + slack, 2.5, 0.0)
+    assert allowed_at((3.0, 2.5, math.pi), others=[other])[STRAIGHT].all()
+    assert not allowed_at((3.0, 2.5, 0.0), others=[other])[FORWARD].any()
+    assert allowed_at((3.0, 2.5, 0.0), others=[other])[~FORWARD].all()
+
+
+def test_full_speed_at_a_wall_is_allowed_as_long_as_it_can_be_stopped():
+    full, ahead = (MODEL.max_speed, 0.0), []
+    for gap in np.arange(0.0, 4.0, 0.01):
+        ahead.append(allowed_at((6 - 0.05 - MODEL.radius - gap, 2.5, 0.0), full)[STRAIGHT[-1]])
+    needed = MODEL.max_speed * (CONFIG.latency + STEP) + MODEL.max_speed**2 / (2 * MODEL.deceleration)
+    needed += CONFIG.margin + CONFIG.speed_margin * MODEL.max_speed
+    assert np.argmax(ahead) * 0.01 == pytest.approx(needed, abs=0.06)
+    assert all(ahead[np.argmax(ahead) :])
+
+
+def test_a_robot_that_is_absent_hinders_nobody():
+    fleet, rule = IdealFleet([(3, 2.5, 0), (3.5, 2.5, 0)]), Rule(ROOM, 2)
+    paths = np.array([rule.path(fleet, 0, ACTIONS[STOP], 0.0), np.full((POINTS, 2), np.nan)])
+    assert rule.allowed(fleet, 0, paths).all()
+
+
+def test_two_that_would_meet_in_the_middle_are_told_apart_by_time_not_by_place():
+    """Paths are compared instant by instant: whoever has passed before the other comes is no hindrance."""
+    crossing = np.array([[x, 2.5] for x in np.linspace(1, 5, POINTS)])
+    later = np.array([[3.0, y] for y in np.linspace(0.6, 0.9, POINTS)])
+    margins = np.array([CONFIG.margin, CONFIG.speed_margin])
+    field = ROOM.clearance.astype(np.float32)
+    assert path_is_safe(crossing, 1.0, np.array([crossing, later]), 0, MODEL.radius, margins, field, 0.0, 0.0, 0.05)
+    meeting = np.array([[3.0, y] for y in np.linspace(0.6, 4.4, POINTS)])
+    assert not path_is_safe(
+        crossing, 1.0, np.array([crossing, meeting]), 0, MODEL.radius, margins, field, 0.0, 0.0, 0.05
+    )
