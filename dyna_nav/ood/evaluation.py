@@ -13,11 +13,13 @@ import numpy as np
 from scipy import ndimage
 
 from dyna_nav.mdp import STEP
+from dyna_nav.simulation import SimulationConfig
 from dyna_nav.site import OccupancyMap, Site, resolve_site
 from dyna_nav.world_model.collection import HEAVIEST, Episode, EpisodePlan, Fault, run_episode
 
 FAULT_STEP = 80  # the robot drives for so many steps before something happens to it
 RACK_SIGHT = 5.0  # a moved rack counts as seen from this distance on [m]
+SHOVE = 0.3  # how long a push lasts [s]: somebody leans against the robot, or a pallet truck bumps into it
 SLIPPING = 0.15  # difference between wheels and floor that counts as slipping [m/s]
 AIRBORNE = 0.2  # turning wheels of a lifted robot count from this speed on [m/s], (or turn rate [rad/s])
 
@@ -30,6 +32,7 @@ class Family:
     within: float  # time from when it can be seen until it must have been [s]
     fault: Fault | None = None
     hidden_site: Callable[[Site, np.random.Generator], Site] | None = None
+    config: SimulationConfig | None = None
     visible: Callable[[Episode, Site, Site], np.ndarray] | None = None  # bool [steps] of robot 0; None: at once
 
 
@@ -42,7 +45,7 @@ def families(rng: np.random.Generator) -> list[Family]:
         simulation.jump_odometry(robot, distance * np.cos(angle), distance * np.sin(angle), turn)
 
     def push(simulation, robot):
-        angle, speed = rng.uniform(-np.pi, np.pi), rng.uniform(0.5, 1.2)
+        angle, speed = rng.uniform(-np.pi, np.pi), rng.uniform(2.0, 3.5)
         mass = simulation.config.mass + simulation.payload[robot]
         simulation.push(robot, speed * mass * np.array([np.cos(angle), np.sin(angle)]))
 
@@ -54,7 +57,7 @@ def families(rng: np.random.Generator) -> list[Family]:
         Family("laser shifted", 1.0, lambda s, r: s.set_scan_fault(r, "shifted")),
         Family("odometry jump", 1.0, jump),
         Family("lifted", 3.0, lambda s, r: s.lift(r), visible=_airborne),
-        Family("pushed", 1.0, push),
+        Family("pushed", 1.0, push, config=SimulationConfig(push_duration=SHOVE)),
     ]
 
 
@@ -140,6 +143,7 @@ def record(family: Family, seed: int, steps: int = 260) -> NovelEpisode:
         fault_step=FAULT_STEP,
         hidden_site=hidden if family.hidden_site else None,
         robots=2,
+        config=family.config,
     )
     site = resolve_site(plan.site)
     visible = (

@@ -30,21 +30,35 @@ NEIGHBOURHOOD = math.radians(2.0)  # beams this near may stand for each other [r
 SLACK = 0.15  # difference between measured and expected range that means nothing [m]
 DIFFERENCE_LIMIT = 3.0  # differences count up to this [m]
 RANGE_LIMIT = 6.0  # ranges beyond this look the same [m]
+RESIDUAL_LIMIT = 100.0  # residuals beyond this look the same [standard deviations]
 SUMMARY = 3 * SECTORS + 1
 
 FEATURE_NAMES = (
     "speed",
     "turn_rate",
     *(f"clearance_{point}" for point in range(CLEARANCE_POINTS)),
-    *(f"residual_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # of the last step, asinh of standard deviations
-    *(f"drift_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # asinh(sum / sqrt(count)) over the window
-    *(f"scatter_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # asinh of the root mean square over the window
+    *(f"residual_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # of the last step, standard deviations
+    *(f"drift_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # sum / sqrt(count) over the window
+    *(f"scatter_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # root mean square over the window
     *(f"range_{sector}" for sector in range(SECTORS)),  # smallest range [m]
     *(f"through_{sector}" for sector in range(SECTORS)),  # mean range beyond what the map allows [m]
     *(f"short_{sector}" for sector in range(SECTORS)),  # mean range short of what the map promises [m]
     "invalid_beams",  # share of beams that are not numbers or not positive
 )
 OOD_FEATURES = len(FEATURE_NAMES)
+_RESOLUTION = {  # an error of this size is never remarkable, however well a feature is rebuilt (units of the feature)
+    "speed": 0.05,
+    "turn": 0.05,
+    "clearance": 0.1,
+    "residual": 1.0,
+    "drift": 1.0,
+    "scatter": 0.5,
+    "range": 0.2,
+    "through": 0.1,
+    "short": 0.2,
+    "invalid": 0.05,
+}
+RESOLUTION = np.array([_RESOLUTION[name.split("_")[0]] for name in FEATURE_NAMES], np.float32)
 RESIDUALS = 2 + CLEARANCE_POINTS  # where the residual features begin
 LASER = RESIDUALS + 3 * MOTION_OUTPUTS  # where the laser's begin
 GROUPS = (("state", 0, RESIDUALS), ("motion differs from the model", RESIDUALS, LASER), ("laser", LASER, OOD_FEATURES))
@@ -121,6 +135,11 @@ def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, re
 
 
 @njit(cache=True, nogil=True)
+def _limited(value):
+    return min(max(value, -RESIDUAL_LIMIT), RESIDUAL_LIMIT)
+
+
+@njit(cache=True, nogil=True)
 def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, resolution, out):
     """Write the detector's input: out float32 [n, OOD_FEATURES], in the order of FEATURE_NAMES.
 
@@ -145,8 +164,8 @@ def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, r
                     squares += value * value
                     count += 1
             last = history[i, newest, dim]
-            out[i, RESIDUALS + dim] = 0.0 if math.isnan(last) else math.asinh(last)
-            out[i, RESIDUALS + MOTION_OUTPUTS + dim] = math.asinh(total / math.sqrt(count)) if count else 0.0
-            out[i, RESIDUALS + 2 * MOTION_OUTPUTS + dim] = math.asinh(math.sqrt(squares / count)) if count else 0.0
+            out[i, RESIDUALS + dim] = 0.0 if math.isnan(last) else _limited(last)
+            out[i, RESIDUALS + MOTION_OUTPUTS + dim] = _limited(total / math.sqrt(count)) if count else 0.0
+            out[i, RESIDUALS + 2 * MOTION_OUTPUTS + dim] = _limited(math.sqrt(squares / count)) if count else 0.0
         for column in range(SUMMARY):
             out[i, LASER + column] = summary[i, column]

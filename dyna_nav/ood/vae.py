@@ -1,28 +1,29 @@
 """The OOD detector's variational autoencoder (Kingma and Welling 2014), its training and its export.
 
 It learns to rebuild the features of familiar driving through a narrow code; what it cannot rebuild is new. The score
-is the mean squared reconstruction error with every feature measured in its own held-out error, so that a feature
-that is always rebuilt well (a laser that never looks through a wall) raises the alarm when it is not.
+is the mean squared reconstruction error with every feature measured in the error that it exceeds once in a thousand
+familiar cycles, so that a feature that is always rebuilt well (a laser that never looks through a wall) raises the
+alarm when it is not, and one with rare large errors does not raise it alone.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dyna_nav.ood.features import OOD_FEATURES
+from dyna_nav.ood.features import OOD_FEATURES, RESOLUTION
 from dyna_nav.world_model.export import Graph, require_equal
 
 LATENT = 16
 HIDDEN = 128
 INPUT_LIMIT = 6.0  # the encoder sees standardised features up to this; the error is measured against the full value
-ERROR_FLOOR = 0.02  # least held-out error of a feature, standard deviations
+REMARKABLE = 0.999  # quantile of the held-out errors of a feature that is its unit
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class VAEConfig:
     batch: int = 512
     learning_rate: float = 1e-3
     kl_weight: float = 0.002  # per feature: of the code's divergence from the standard normal
-    seconds: float = 120.0
     seed: int = 0
 
 
@@ -95,7 +95,6 @@ def train_vae(
     steps = max(1, len(train) // config.batch)
     optimiser = torch.optim.Adam(vae.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
-    began = time.monotonic()
     for epoch in range(config.epochs):
         for rows in torch.randperm(len(train), generator=generator)[: steps * config.batch].split(config.batch):
             squares, divergence = vae(train[rows], generator)
@@ -106,9 +105,8 @@ def train_vae(
             optimiser.step()
             schedule.step()
         progress(epoch + 1, config.epochs, f"reconstruction {float(vae.errors(held_out).mean()):.4f}")
-        if time.monotonic() - began > config.seconds:
-            break
-    vae.error_scale.copy_(vae.errors(held_out).mean(dim=0).sqrt().clamp(min=ERROR_FLOOR))
+    unit = np.quantile(vae.errors(held_out).sqrt().numpy(), REMARKABLE, axis=0)
+    vae.error_scale.copy_(torch.maximum(torch.from_numpy(unit), torch.from_numpy(RESOLUTION) * vae.scale))
     return vae.eval()
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, GoalTolerance, Reward, RobotModel, action_set, goal_reached
 from dyna_nav.ood.features import SUMMARY, scan_summary
-from dyna_nav.simulation import Simulation
+from dyna_nav.simulation import Simulation, SimulationConfig
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver, ExplorationStyle
 from dyna_nav.site import Site, resolve_site
 from dyna_nav.world_model.encoding import (
@@ -38,8 +38,8 @@ from dyna_nav.world_model.encoding import (
 
 HEAVIEST = 40.0  # greatest payload in training [kg]
 MOST_PALLETS = 6  # that are not in the map, per episode
-LATEST = 0.06  # a command takes effect up to so late in training [s], on top of the base's own latency
-JITTER = 0.01  # and this much earlier or later in each step [s]
+LATEST = 0.04  # a command takes effect up to so late in training [s], on top of the base's own latency
+JITTER = 0.005  # and this much earlier or later in each step [s]
 AFTERMATH = 10  # steps after a collision that are not learned from: pushing against a wall is nobody's policy
 REDUCED = 0.25  # share of robots that drive at a fraction of the commanded speeds
 DEFAULT_SITE_SHARE = 0.1  # of the training episodes take place in the default warehouse
@@ -196,6 +196,7 @@ def run_episode(
     hidden_site: Callable[[Site, np.random.Generator], Site] | None = None,
     robots: int | None = None,
     careful: bool = False,
+    config: SimulationConfig | None = None,
 ) -> Episode:
     """Record one episode; the same plan gives the same numbers.
 
@@ -213,20 +214,21 @@ def run_episode(
         count,
         plan.seed,
         robot_model=model,
+        config=config,
         poses=poses,
         payloads=rng.uniform(0, HEAVIEST, count) * (rng.random(count) < 0.7),
         pallets=pallets,
         hidden_site=hall if hidden_site else None,
     )
     simulation.battery[:] = rng.uniform(0.15, 1.0, count)
-    style = CAREFUL if careful else ExplorationStyle()
+    style = replace(CAREFUL if careful else ExplorationStyle(), goals=min(8, count + 1))
     driver = ExplorationDriver(site, count, rng, model, style)
     goals = _Goals(site, count, rng)
     recorder = Recorder(simulation, site, plan.steps)
     actions = action_set(model)
     pace = np.where(rng.random(count) < REDUCED, rng.uniform(0.3, 1.0, count), 1.0)[:, None]
     physics = simulation.config.physics_step
-    late = float(rng.uniform(0, LATEST)) if rng.random() < 0.6 else 0.0
+    late = float(rng.uniform(0, LATEST)) if rng.random() < 0.5 else 0.0
     for step in range(plan.steps):
         if fault is not None and step == fault_step:
             fault(simulation, 0)

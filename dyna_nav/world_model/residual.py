@@ -50,15 +50,16 @@ class ResidualTracker:
     def update(self, observation: Observation, step: float) -> tuple[np.ndarray, np.ndarray]:
         """Compare the prediction with what came.
 
-        step [s] is how far apart two observations should be; a robot whose observation is another half step off has no
-        residual. Returns residual [n, 6] (measured minus predicted, over the predicted standard deviation of the
-        mixture) and error [n], the mean squared error of displacement, turn and speeds in normalised units, to compare
-        with ``WorldModel.training_error``; both NaN where there is none. The battery does not count: see encoding.py.
+        step [s] is how far apart two observations should be; displacement and turn are scaled from the time that really
+        passed to it, and there is no residual when that is a fifth off. Returns residual [n, 6] (measured minus
+        predicted, over the predicted standard deviation of the mixture) and error [n], the mean squared error of
+        displacement, turn and speeds in normalised units, to compare with ``WorldModel.training_error``; both NaN where
+        there is none. The battery does not count: see encoding.py.
         """
         robots = len(self._commanded)
         residual, error = np.full((robots, STATE_OUTPUTS), np.nan), np.full(robots, np.nan)
         before = self._before
-        if before is None or abs(observation.time - before.time - step) > 0.5 * step:
+        if before is None or abs(observation.time - before.time - step) > 0.2 * step:
             return residual, error
         good = (
             np.isfinite(self._commanded).all(axis=1)
@@ -84,6 +85,7 @@ class ResidualTracker:
         measure_delta(
             pose, before.twist, before.battery, observation.pose, observation.twist, observation.battery, self._measured
         )
+        self._measured[:, :3] *= step / (observation.time - before.time)
         difference = self._measured[:, :STATE_OUTPUTS] - mean[:, :STATE_OUTPUTS]
         residual[good] = (difference / np.sqrt(variance[:, :STATE_OUTPUTS]))[good]
         error[good] = np.square((difference / self.model.output_scale[:STATE_OUTPUTS])[:, :MOTION_OUTPUTS]).mean(
