@@ -131,6 +131,8 @@ class Planner(LifecycleNode):
         self._site = resolve_site(self._config.map)
         self._controller = load_controller(self._config, plan)
         self._controller.reset(self._site, robots, np.random.default_rng(self._config.seed), self._robot)
+        if hasattr(self._controller, "warmup"):
+            self._controller.warmup()  # nothing is to be compiled or loaded once the schedule runs
         self._reports = [RobotReport() for _ in range(robots)]
         self._safe_stops = [Counter() for _ in range(robots)]
         self._goals = np.full((robots, 3), np.nan)
@@ -149,7 +151,8 @@ class Planner(LifecycleNode):
         outcome = super().on_activate(state)
         self._lifecycle = "active"
         self._begun, self._cycle = time.monotonic(), 0
-        self._watchdog = Watchdog(self._deadline, self._watchdog_stop)
+        self._sent = np.zeros((len(self._ports), 2))
+        self._watchdog = Watchdog(self._deadline, self._stop_robots, self._resend)
         self._watchdog.start()
         self._timer = self.create_timer(STEP, self._run_cycle, clock=self._steady)
         return outcome
@@ -206,17 +209,18 @@ class Planner(LifecycleNode):
         inputs = [port.input() for port in self._ports]
         observation = self._observe(inputs, begun)
         commands = self._controller.act(observation)
-        verdict = self._monitor.finish(time.monotonic() - begun, commands)
-        for port, command in zip(self._ports, verdict.commands, strict=True):
-            port.send(command)
         self._watchdog.end()
+        verdict = self._monitor.finish(time.monotonic() - begun, commands)
+        self._sent = verdict.commands
+        self._resend()
         self._cycle_ms.add(1e3 * (time.monotonic() - begun))
         self._report(observation, [entry.fault for entry in inputs], verdict)
 
     def _note_jitter(self, begun: float) -> None:
-        """How far this cycle is from its place in the schedule."""
-        self._cycle = max(self._cycle + 1, round((begun - self._begun) / STEP))
-        self._jitter_ms.add(1e3 * abs(begun - self._begun - self._cycle * STEP))
+        """How far this cycle begins from the nearest place in the schedule."""
+        self._cycle += 1
+        since = begun - self._begun
+        self._jitter_ms.add(1e3 * abs(since - STEP * round(since / STEP)))
 
     def _observe(self, inputs: list, now: float) -> Observation:
         return Observation(
@@ -230,10 +234,15 @@ class Planner(LifecycleNode):
             scan_max=max(port.scan_max for port in self._ports) or USUAL_SCAN_MAX,
         )
 
-    def _watchdog_stop(self, reason: str) -> None:
+    def _resend(self) -> None:
+        """Send the newest commands (again, when the watchdog calls because this cycle is late)."""
+        for port, command in zip(self._ports, self._sent, strict=True):
+            port.send(command)
+
+    def _stop_robots(self, reason: str) -> None:
         """From the watchdog's thread: the cycle is far too late, stop every robot."""
-        for port in self._ports:
-            port.send(np.zeros(2))
+        self._sent = np.zeros_like(self._sent)
+        self._resend()
         self.get_logger().error(f"watchdog: {reason}; every robot was sent a zero command")
 
     # Goals.
@@ -323,6 +332,7 @@ class Planner(LifecycleNode):
             jitter_p99_ms=self._jitter_ms.percentile(0.99),
             jitter_max_ms=self._jitter_ms.largest,
             deadline_misses=self._monitor.misses,
+            watchdog_stops=self._watchdog.stops if self._watchdog else 0,
             model_calls=newest.model_calls if newest else 0,
             model_version=self._controller.model_version,
             provider=self._controller.provider,

@@ -1,0 +1,70 @@
+"""A fleet: planner and velocity gate, and with simulate:=true the warehouse, its dispatcher and its map."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
+
+ARGUMENTS = (
+    ("map", "default", "site: path of a map_server yaml, default, or random:SEED"),
+    ("robots", "4", "how many robots (r1, r2, ...), or their namespaces separated by commas"),
+    ("simulate", "true", "start the simulator, the dispatcher and the map publisher as well"),
+    ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
+    ("use_sim_time", LaunchConfiguration("simulate"), "take the time from /clock (default: as simulate)"),
+    ("seed", "0", "seed of places, trips and noise"),
+    ("log_level", "info", "debug, info, warn or error"),
+    ("params_file", PARAMETERS, "parameter file of all nodes"),
+)
+
+
+def robot_names(text: str) -> list[str]:
+    """Namespaces of the robots: r1, r2, ... for a number, otherwise the words between the commas."""
+    names = [f"r{k + 1}" for k in range(int(text))] if text.isdigit() else [word.strip() for word in text.split(",")]
+    if not names or not all(names):
+        raise ValueError(f"launch argument robots is {text!r}; give a number of robots, or names separated by commas")
+    return names
+
+
+def nodes(context) -> list:
+    """The nodes, once the launch arguments are known."""
+    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    site = value["map"]
+    if site != "default" and not site.startswith("random:"):
+        site = str(Path(site).resolve())
+    names = robot_names(value["robots"])
+    time = {"use_sim_time": value["use_sim_time"].lower() == "true"}
+    seed = {"seed": int(value["seed"])}
+    simulate = IfCondition(value["simulate"])
+
+    def node(executable: str, parameters: dict, **options) -> Node:
+        return Node(
+            package="dyna_nav",
+            executable=executable,
+            name=executable,
+            parameters=[value["params_file"], parameters],
+            arguments=["--ros-args", "--log-level", value["log_level"]],
+            output="screen",
+            **options,
+        )
+
+    fleet = {"robots": names, "map": site}
+    safe = {"respawn": True, "respawn_delay": 0.5}  # robots stand while one of these is away
+    return [
+        node("planner", {**fleet, **seed, **time, "model": value["model"]}, **safe),
+        node("velocity_gate", {"robots": names, **time}, **safe),
+        node("simulator", {**fleet, **seed}, condition=simulate, on_exit=EmitEvent(event=Shutdown())),
+        node("dispatcher", {**fleet, **seed, **time}, condition=simulate),
+        node("map_publisher", {"map": site, **time}, condition=simulate),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The launch description that ros2 launch asks for."""
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS]
+    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])

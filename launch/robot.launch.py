@@ -1,0 +1,48 @@
+"""One real robot: planner and velocity gate only; its base, laser and localisation are started elsewhere."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "robot.yaml")
+
+ARGUMENTS = (
+    ("namespace", "r1", "namespace of the robot: its topics are <namespace>/odom, <namespace>/scan, ..."),
+    ("map", "", "path of the site's map_server yaml"),
+    ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
+    ("use_sim_time", "false", "take the time from /clock"),
+    ("log_level", "info", "debug, info, warn or error"),
+    ("params_file", PARAMETERS, "parameter file of both nodes"),
+)
+
+
+def nodes(context) -> list:
+    """The nodes, once the launch arguments are known."""
+    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    if not value["map"]:
+        raise ValueError("launch argument map is missing; give the path of the site's map_server yaml: map:=hall.yaml")
+    common = {"robots": [value["namespace"]], "use_sim_time": value["use_sim_time"].lower() == "true"}
+    planner = {**common, "map": str(Path(value["map"]).resolve()), "model": value["model"]}
+
+    def node(executable: str, parameters: dict) -> Node:
+        return Node(
+            package="dyna_nav",
+            executable=executable,
+            name=executable,
+            parameters=[value["params_file"], parameters],
+            arguments=["--ros-args", "--log-level", value["log_level"]],
+            output="screen",
+            respawn=True,
+            respawn_delay=0.5,
+        )
+
+    return [node("planner", planner), node("velocity_gate", common)]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The launch description that ros2 launch asks for."""
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS]
+    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])
