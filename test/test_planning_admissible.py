@@ -1,4 +1,4 @@
-"""The braking rule of the planner: whatever robots want, nobody touches anybody or anything, and nobody is locked in."""
+"""The planner's braking rule: whatever robots want, nobody touches anybody or anything, and nobody is locked in."""
 
 from __future__ import annotations
 

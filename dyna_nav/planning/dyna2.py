@@ -249,8 +249,8 @@ class Dyna2:
         going = moving.copy()  # cleared for rows that crash or arrive
         judge(
             step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
-            self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance, self._geometry,
-            self._expected[:, :, :2], self._nearness, self._penalty,
+            self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance,
+            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty,
         )  # fmt: skip
         self._length[moving] = step + 1
         self._running[moving & ~going] = False
@@ -329,8 +329,8 @@ class Dyna2:
                 state.battery[robot], state.goal_index, self.actions, self._motion, self._limits, self._reward,
                 self._radius, self._live.clearance, self._geometry, admissible,
             )  # fmt: skip
-        value = np.where(admissible, self._action_value[robot], -np.inf)
-        best = np.flatnonzero(value >= value.max() - 1e-9)
+        value = np.where(admissible & ~np.isnan(self._action_value[robot]), self._action_value[robot], -np.inf)
+        best = np.flatnonzero(admissible & (value >= value.max() - 1e-9))
         return int(self._rng.choice(best))  # ties are not always the first action
 
     def _publish(self, action: np.ndarray, paths: np.ndarray) -> None:

@@ -1,0 +1,418 @@
+"""Dyna-2 and the controller around it, in lockstep with robots that move as their limits allow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planning_worlds import MODEL, IdealFleet, hall, least_gap
+
+from dyna_nav.mdp import STOP
+from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.planning.dyna2 import Dyna2Config
+from dyna_nav.planning.vigilance import Assessment
+from dyna_nav.world_model.kinematics import KinematicModel
+
+HALL = hall(12, 8, [(4, 3.5, 8, 4.5)], stations=[(1, 1, 0.0), (11, 7, 0.0), (1, 7, 0.0), (11, 1, 0.0)])
+CORNERS = [(1.5, 1.5, 0.0), (10.5, 6.5, math.pi), (1.5, 6.5, 0.0), (10.5, 1.5, math.pi)]
+LOCKSTEP = PlannerConfig(budget_ms=0.0)  # no clock decides
+
+
+class Drive:
+    """A controller and a fleet in a hall; every robot starts in a corner and drives to the opposite one."""
+
+    def __init__(self, robots=1, site=HALL, goals=None, poses=None, seed=0, config=LOCKSTEP, model=None, **more):
+        self.fleet = IdealFleet(poses or CORNERS[:robots])
+        self.controller = Dyna2Controller(model or KinematicModel(MODEL), config=config, **more)
+        self.controller.reset(site, robots, np.random.default_rng(seed), MODEL)
+        opposite = [CORNERS[k ^ 1] for k in range(robots)]
+        for robot, goal in enumerate(opposite if goals is None else goals):
+            self.assign(robot, goal)
+        self.commands, self.way = [], []
+
+    def assign(self, robot, goal):
+        self.controller.assign(robot, None if goal is None else np.array(goal, float))
+        self.fleet.goals[robot] = np.nan if goal is None else goal
+        self.controller.wait_for_potentials()
+
+    def steps(self, count, change=lambda observation: observation):
+        for _ in range(count):
+            command = self.controller.act(change(self.fleet.observe()))
+            self.commands.append(command)
+            self.way.append(self.fleet.step(command))
+        return np.array(self.commands)
+
+    def distance(self, robot=0):
+        return math.hypot(*(self.fleet.pose[robot] - self.fleet.goals[robot])[:2])
+
+    def until_arrived(self, seconds):
+        while max(self.distance(robot) for robot in range(len(self.fleet.pose))) > 0.25 and self.fleet.time < seconds:
+            self.steps(1)
+        return self.fleet.time
+
+    @property
+    def dyna2(self):
+        return self.controller._dyna2
+
+
+@pytest.fixture
+def drive():
+    made = []
+
+    def make(*args, **options):
+        made.append(Drive(*args, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.controller.close()
+
+
+def contents(memory):
+    held = np.flatnonzero(memory.keys >= 0)
+    return dict(zip(memory.keys[held].tolist(), memory.weights[held].tolist(), strict=True))
+
+
+# Arriving, and what is in the way
+
+
+def test_a_robot_arrives_in_little_more_than_the_ideal_time(drive):
+    site = hall(20, 6)
+    run = drive(site=site, poses=[(2, 3, 0.0)], goals=[(17, 3, 0.0)])
+    assert run.until_arrived(30) < 1.25 * 15 / MODEL.max_speed
+    run.steps(10)
+    assert np.hypot(*run.fleet.twist[0]) < 1e-6
+
+
+def test_a_robot_that_looks_the_wrong_way_turns_and_arrives(drive):
+    run = drive(poses=[(1.5, 1.5, math.pi)])
+    assert run.until_arrived(40) < 25
+
+
+def test_robots_that_cross_neither_touch_nor_block_each_other(drive):
+    run = drive(2, site=hall(12, 8), poses=[(1.5, 4, 0.0), (6, 1.5, math.pi / 2)], goals=[(10.5, 4, 0), (6, 6.5, 0)])
+    assert run.until_arrived(30) < 20
+    assert least_gap(np.concatenate(run.way)) >= 2 * MODEL.radius
+
+
+def test_four_robots_that_change_places_never_touch(drive):
+    run = drive(4)
+    run.until_arrived(60)
+    assert least_gap(np.concatenate(run.way)) >= 2 * MODEL.radius
+    assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
+
+
+@pytest.mark.xfail(strict=True, reason="the potential's UNREACHABLE is driven on like a very long way")
+def test_a_goal_without_a_way_makes_no_robot_wander(drive):
+    site = hall(12, 8, [(6, 0, 6.2, 8)])
+    run = drive(site=site, poses=[(2, 4, 1.0)], goals=[(9, 4, 0.0)])
+    assert not run.steps(30).any()
+    assert "no way" in run.controller.report.stop_reason[0]
+
+
+def test_a_robot_without_a_goal_stands_and_so_does_one_that_arrived(drive):
+    run = drive(2, goals=[(1.5, 1.5, 0.0), None])
+    assert not run.steps(5).any()
+    assert run.controller.report.stop_reason == ["", ""]
+
+
+def test_a_goal_that_is_taken_back_stops_the_robot(drive):
+    run = drive()
+    run.steps(20)
+    run.assign(0, None)
+    assert not run.steps(15)[20:].any()
+    assert not run.fleet.twist.any()
+
+
+# What a goal must be
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [
+        ((math.nan, 1, 0), "nan"),
+        ((1, 1), "finite pose"),
+        ((50, 1, 0), "outside"),
+        ((6, 4, 0), "room"),
+        ((0.2, 4, 0), "room"),
+    ],
+)
+def test_a_goal_that_cannot_be_served_is_refused_by_name_and_the_old_one_stays(drive, goal, words):
+    run = drive(2)
+    run.steps(1)
+    with pytest.raises(ValueError, match=words) as refusal:
+        run.controller.assign(1, np.array(goal, float))
+    assert "robot 1" in str(refusal.value)
+    assert f"{goal[0]:g}"[:3] in str(refusal.value)
+    run.until_arrived(40)
+    assert run.distance(1) <= 0.25
+
+
+@pytest.mark.xfail(strict=True, reason="assign does not check the robot's number")
+@pytest.mark.parametrize("robot", [-1, 2])
+def test_a_goal_for_a_robot_that_is_not_there_is_refused(drive, robot):
+    run = drive(2)
+    with pytest.raises(ValueError, match=f"robot {robot}"):
+        run.controller.assign(robot, np.array(CORNERS[0]))
+
+
+# The two memories
+
+
+def test_the_transient_memory_is_empty_after_a_new_goal_and_only_that_robots(drive):
+    run = drive(2)
+    run.steps(15)
+    transient = run.dyna2.transient
+    per_robot = int(np.prod(transient.layout[4:9]))
+
+    def belonging_to(robot):
+        return {key: weight for key, weight in contents(transient).items() if key // per_robot == robot}
+
+    others = belonging_to(1)
+    assert belonging_to(0)
+    assert others
+    run.assign(0, CORNERS[2])
+    assert not belonging_to(0)
+    assert belonging_to(1) == others
+
+
+def test_planning_never_writes_the_permanent_memory(drive):
+    run = drive(2)
+    run.steps(10)
+    before = contents(run.dyna2.permanent)
+    state, live = run.controller._last, run.controller._live
+    transient = contents(run.dyna2.transient)
+    for _ in range(5):
+        run.dyna2.plan(state, live)
+    assert contents(run.dyna2.permanent) == before
+    assert contents(run.dyna2.transient) != transient
+
+
+def test_what_really_happens_is_learned_by_the_permanent_memory_alone(drive):
+    run = drive()
+    run.steps(10)
+    before, transient = contents(run.dyna2.permanent), contents(run.dyna2.transient)
+    run.fleet.pose[0, 0] -= 0.3  # a real delay
+    run.controller._remember(replace(run.controller._last, pose=run.fleet.pose.copy()))
+    assert contents(run.dyna2.permanent) != before
+    assert contents(run.dyna2.transient) == transient
+
+
+def test_one_error_moves_the_sum_of_both_memories_once(drive):
+    """Imagination moves the transient memory by its rate times the error of the sum; the sum must not move twice."""
+    run = drive(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_rate=0.5)))
+    run.steps(1)
+    dyna2, pose = run.dyna2, run.fleet.pose[0]
+    dyna2.transient.clear()
+    dyna2.permanent.learn(pose, 0.0, 1.0, run.controller._goal_index[0], 4.0, 1.0)
+    lessons = []
+    learn = dyna2.transient.learn
+
+    def watch(pose, speed, battery, goal, error, rate):
+        def total():
+            permanent = dyna2.permanent.value(pose, speed, battery, run.controller._goal_index[0])
+            return permanent + dyna2.transient.value(pose, speed, battery, goal)
+
+        before = total()
+        learn(pose, speed, battery, goal, error, rate)
+        lessons.append((total() - before, rate * error))
+
+    dyna2.transient.learn = watch
+    dyna2.plan(run.controller._last, run.controller._live)
+    moved, meant = np.array(lessons).T
+    assert len(lessons) > 3
+    assert np.abs(meant).max() > 0.1
+    np.testing.assert_allclose(moved, meant, atol=1e-3)
+
+
+def test_the_permanent_memory_is_saved_on_close_and_read_on_reset(drive, tmp_path):
+    run = drive(memory_dir=tmp_path)
+    run.steps(40)
+    learned = contents(run.dyna2.permanent)
+    assert learned
+    run.controller.close()
+    again = drive(memory_dir=tmp_path)
+    assert contents(again.dyna2.permanent) == pytest.approx(learned)
+    other = drive(memory_dir=tmp_path, site=hall(12, 8))
+    assert not contents(other.dyna2.permanent)
+
+
+def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive, tmp_path):
+    drive(memory_dir=tmp_path).controller.close()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"damaged")
+    run = drive(memory_dir=tmp_path)
+    assert len(run.controller.warnings) == 1
+    assert run.steps(5).any()
+
+
+# Imagining
+
+
+def test_rollouts_change_their_mind_on_the_way(drive):
+    run = drive()
+    run.steps(3)
+    dyna2 = run.dyna2
+    free = dyna2._number > len(dyna2.actions)
+    long = dyna2._length >= 10
+    changes = (np.diff(dyna2._chosen[:10], axis=0) != 0).sum(axis=0)
+    assert (changes[free & long] > 0).mean() > 0.5
+    held = dyna2._number < len(dyna2.actions)
+    assert (changes[held & long] == 0).all()
+    assert set(dyna2._chosen[0][held]) == set(range(len(dyna2.actions)))
+
+
+def test_among_actions_of_equal_value_it_is_not_always_the_first(drive):
+    run = drive()
+    run.steps(1)
+    dyna2 = run.dyna2
+    dyna2._action_value[0] = 1.0
+    chosen = {dyna2._best_of(0, np.ones(len(dyna2.actions), bool)) for _ in range(100)}
+    assert len(chosen) > 5
+
+
+def test_an_inadmissible_action_is_never_taken_however_good(drive):
+    run = drive()
+    run.steps(1)
+    dyna2 = run.dyna2
+    dyna2._action_value[0] = -np.inf
+    dyna2._action_value[0, 5] = 10.0
+    only = np.zeros(len(dyna2.actions), bool)
+    only[[2, 7]] = True
+    for value in (-1.0, -np.inf, np.nan):
+        dyna2._action_value[0, [2, 7]] = value
+        assert {dyna2._best_of(0, only) for _ in range(20)} <= {2, 7, STOP}
+
+
+@pytest.mark.xfail(strict=True, reason="without one imagined step all actions are worth the same and one is drawn")
+def test_without_any_time_left_it_follows_the_potential(drive):
+    run = drive(2)
+    run.steps(3)
+    dyna2, state, live = run.dyna2, run.controller._last, run.controller._live
+    plan = dyna2.plan(state, live, lambda: 0.0)
+    assert plan.steps == 0
+    assert plan.model_calls == 0
+    first = [tuple(dyna2.plan(state, live, lambda: 0.0).action) for _ in range(12)]
+    assert len(set(first)) == 1  # what the potential says, not what the dice say
+
+
+def test_without_any_time_left_it_still_takes_an_admissible_action(drive):
+    run = drive(2)
+    run.steps(3)
+    for _ in range(20):
+        plan = run.dyna2.plan(run.controller._last, run.controller._live, lambda: 0.0)
+        assert plan.admissible[[0, 1], plan.action].all()
+
+
+def test_time_that_runs_out_ends_the_rollouts_where_they_are(drive):
+    run = drive()
+    run.steps(1)
+    left = iter([1.0, 1.0, 0.9, 0.9, 0.8, 0.8, 0.7, 0.1, 0.1, 0.1, 0.1])
+    plan = run.dyna2.plan(run.controller._last, run.controller._live, lambda: next(left))
+    assert 0 < plan.steps < run.dyna2.config.horizon
+    assert np.isfinite(plan.value[0]).all()
+
+
+class Broken(KinematicModel):
+    """A model whose network answers NaN."""
+
+    def predict(self, features):
+        mean, variance = super().predict(features)
+        return np.full_like(mean, np.nan), variance
+
+
+def test_a_model_that_answers_nan_stops_no_cycle_and_moves_nobody_into_a_wall(drive):
+    run = drive(2, model=Broken(MODEL))
+    assert np.isfinite(run.steps(30)).all()
+    assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
+
+
+def test_the_same_seed_gives_the_same_commands(drive):
+    one, same, other = (drive(2, seed=seed).steps(25) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+# Inputs and trust
+
+
+def test_a_robot_whose_pose_is_lost_stands_and_the_others_go_on(drive):
+    run = drive(2)
+    run.steps(10)
+
+    def lose_the_first(observation):
+        pose = observation.pose.copy()
+        pose[0] = np.nan
+        return replace(observation, pose=pose)
+
+    start = run.distance(1)
+    commands = run.steps(20, lose_the_first)[10:]
+    assert not commands[:, 0].any()
+    assert run.distance(1) < start - 1
+    assert run.controller.report.stop_reason[0] == "bad input"
+    assert run.until_arrived(40) < 40  # and it goes on when the pose is back
+
+
+@pytest.mark.parametrize("field", ["twist", "battery", "scan"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_other_bad_inputs_give_finite_commands(drive, field, value):
+    run = drive(2)
+
+    def spoil(observation):
+        array = getattr(observation, field).copy()
+        array[0] = value
+        return replace(observation, **{field: array})
+
+    commands = run.steps(10, spoil)
+    assert np.isfinite(commands).all()
+    assert commands[:, 1].any()
+    if field == "twist":
+        assert not commands[:, 0].any()
+
+
+class Distrust:
+    """Vigilance that never trusts the model and allows half of the speed."""
+
+    def reset(self, site, robots):
+        self.assessment = Assessment(
+            novel=np.zeros(robots, bool),
+            reason=("",) * robots,
+            distrusted=np.ones(robots, bool),
+            speed_scale=np.full(robots, 0.5),
+            score=np.zeros(robots),
+            error=np.ones(robots),
+        )
+
+    def watch(self, observation):
+        return self.assessment
+
+    def commanded(self, observation, commands):
+        pass
+
+
+def test_without_the_model_a_robot_drives_at_half_speed_and_arrives(drive):
+    run = drive(vigilance=Distrust())
+    run.until_arrived(60)
+    assert run.distance() <= 0.25
+    assert np.abs(np.array(run.commands)[:, :, 0]).max() == pytest.approx(0.5 * MODEL.max_speed)
+    assert run.controller.report.model_calls == 0
+    assert run.controller.report.breaker_open.all()
+
+
+def test_a_novel_state_stops_its_robot_and_says_why(drive):
+    run = drive(2, vigilance=Distrust())
+    found = run.controller._vigilance.assessment
+    run.controller._vigilance.assessment = replace(
+        found, novel=np.array([True, False]), reason=("dark", ""), distrusted=np.zeros(2, bool), speed_scale=np.ones(2)
+    )
+    commands = run.steps(10)
+    assert not commands[:, 0].any()
+    assert commands[:, 1].any()
+    assert run.controller.report.stop_reason == ["dark", ""]
+
+
+def test_a_configuration_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="horizon"):
+        Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(dyna2=Dyna2Config(horizon=0)))
