@@ -93,13 +93,13 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
             with Image.open(path) as picture:
                 if picture.width * picture.height > LARGEST:
                     raise SiteError(
-                        f"{path}: the picture has {picture.width} x {picture.height} cells, more than {LARGEST:.0e}; "
-                        "use a coarser resolution"
+                        f"{path}: the picture has {picture.width} x {picture.height} cells, above "
+                        f"{LARGEST // 10**6} million; use a coarser resolution"
                     )
-                if picture.mode.startswith("I") or picture.mode == "F":  # PGM with a maximum above 255, 16 bit PNG
-                    return np.asarray(picture).astype(np.int32), None, 65535
-                if picture.mode == "P":
-                    picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+                if picture.mode.startswith("I"):  # a PNG of 16 bits, or a PGM whose maximum is above 255
+                    return np.clip(np.asarray(picture), 0, 65535).astype(np.int32), None, 65535
+                if "transparency" in picture.info:
+                    picture = picture.convert("RGBA")
                 elif picture.mode not in ("L", "LA", "RGB", "RGBA"):
                     picture = picture.convert("RGB")
                 pixels = np.asarray(picture)
@@ -107,7 +107,11 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
         raise SiteError(f"{path}: the map's picture does not exist; correct the field image of the YAML file") from None
     except SiteError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
+    except Image.DecompressionBombError:
+        raise SiteError(
+            f"{path}: the picture has more than {LARGEST // 10**6} million cells; use a coarser resolution"
+        ) from None
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise
         raise SiteError(
             f"{path}: the map's picture cannot be read ({error}); save it again as pgm or png"
         ) from None
