@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     site = resolve_site(arguments.map)
     simulation = Simulation(site, 2, seed=0)
-    controller = Dyna2Controller()
+    controller = Dyna2Controller.from_bundle()
     controller.reset(site, 2, np.random.default_rng(0), RobotModel())
     for robot, station in enumerate(site.stations[:2]):
         goal = np.array([station.x, station.y, station.yaw])

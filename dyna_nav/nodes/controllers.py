@@ -24,7 +24,7 @@ def load_controller(config: PlannerNodeConfig, plan: PlannerConfig):
     """
     if config.controller == CONTROLLER:
         memory = memory_folder(config.memory)
-        return Dyna2Controller(config.model or None, config=plan, memory_dir=memory, provider=config.provider)
+        return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
     module, _, name = config.controller.partition(":")
     try:
         return getattr(importlib.import_module(module), name)()
