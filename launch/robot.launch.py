@@ -44,5 +44,5 @@ def nodes(context) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     """The launch description that ros2 launch asks for."""
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS]
-    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])
+    declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
+    return LaunchDescription([*declared, OpaqueFunction(function=nodes)])
