@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planning_worlds import MODEL, IdealFleet, hall, least_gap
 
 from dyna_nav.mdp import STEP, STOP, RobotModel, action_set
+from dyna_nav.parameters import check
 from dyna_nav.planning.admissible import (
     PATH_STEP,
     BrakingConfig,
@@ -170,6 +171,12 @@ def test_wheels_that_answer_sooner_than_assumed_stay_within_the_margins(seed, la
     )
     assert least_gap(way) >= 2 * MODEL.radius
     assert site.clearance_at(way).min() >= MODEL.radius
+
+
+def test_a_latency_of_more_than_one_step_is_refused_because_the_rule_would_not_hold():
+    check(BrakingConfig(latency=STEP))
+    with pytest.raises(ValueError, match="latency"):
+        check(BrakingConfig(latency=1.5 * STEP))
 
 
 def stop_from(speed, latency=0.0, hold=0.0, command=(0.0, 0.0), previous=(0.0, 0.0), turn=0.0, model=MODEL):

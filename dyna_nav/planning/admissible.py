@@ -29,7 +29,8 @@ class BrakingConfig:
 
     margin: float = parameter(0.06, "distance kept from anything while braking [m]", minimum=0, maximum=1)
     speed_margin: float = parameter(0.03, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
-    latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=1)
+    # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
+    latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)
 
 
 def path_length(robot: RobotModel, config: BrakingConfig) -> int:
