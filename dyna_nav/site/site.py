@@ -84,4 +84,6 @@ def resolve_site(name: str | Path) -> Site:
         if not re.fullmatch(r"random:\d+", text):
             raise SiteError(f"site {text!r}: the seed must be a whole number, as in random:7")
         return random_warehouse(int(text.removeprefix("random:")))
+    if not Path(text).exists():
+        raise SiteError(f"site {text!r} does not exist; give default, random:SEED or the path of a map's YAML file")
     return load_site(text)
