@@ -20,13 +20,14 @@ from dyna_nav.site import OccupancyMap
 
 FLOOR, WALL = -1, -2  # owners of geoms that are neither robot nor pallet
 WALL_HEIGHT = 1.0  # [m]
-CHASSIS = (0.05, 0.45)  # lower and upper edge of the chassis above the floor [m]
+CHASSIS = (0.05, 0.35)  # lower and upper edge of the chassis above the floor [m]
 TRACK = 0.7  # distance of a wheel from the centre over the robot's radius
 WHEELBASE = 0.8  # distance of a caster from the centre over the robot's radius
 WHEEL_MASS = 2.0  # [kg]
 ROTOR_INERTIA = 0.02  # of motor and gear, seen at the wheel [kg m^2]
 PALLET_FRICTION = 0.25
-PAYLOAD_SIZE = (0.4, 0.4, 0.3)  # of the load on the robot's deck [m]
+BODY_FRICTION = 0.2  # of walls and of robots' smooth plastic sides
+PAYLOAD_SIZE = (0.4, 0.4, 0.2)  # of the load on the robot's deck [m]
 _ON_FLOOR, _SOLID = 1, 2  # collision bits
 
 Geom, Joint = mujoco.mjtGeom, mujoco.mjtJoint
@@ -59,6 +60,8 @@ def build_world(
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10  # a wheel that holds must not creep
+    # Several contacts per pair would take a box's face for the normal where a round chassis meets the box's corner.
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MULTICCD)
     ground = spec.worldbody
     ground.add_geom(name="floor", type=Geom.mjGEOM_PLANE, size=[0, 0, 1], contype=_ON_FLOOR, conaffinity=0)
     boxes = wall_boxes(occupancy)
@@ -67,6 +70,7 @@ def build_world(
             type=Geom.mjGEOM_BOX,
             pos=[x, y, WALL_HEIGHT / 2],
             size=[half_width, half_depth, WALL_HEIGHT / 2],
+            friction=[BODY_FRICTION, 0.005, 0.0001],
             contype=_SOLID,
             conaffinity=0,
         )
@@ -104,7 +108,7 @@ def _add_robot(spec: mujoco.MjSpec, i: int, pose: np.ndarray, robot: RobotModel,
         size=[radius, (high - low) / 2, 0],
         pos=[0, 0, (high + low) / 2 - wheel],
         mass=config.mass - 2 * WHEEL_MASS,
-        friction=[0.3, 0.005, 0.0001],
+        friction=[BODY_FRICTION, 0.005, 0.0001],
         contype=_SOLID,
         conaffinity=_ON_FLOOR | _SOLID,
     )
