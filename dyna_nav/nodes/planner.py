@@ -62,6 +62,16 @@ class PlannerNodeConfig:
     autostart: bool = parameter(True, "configure and activate without being asked to")
 
 
+PARAMETERS = (
+    (PlannerNodeConfig, ""),
+    (PlannerConfig, "planner"),
+    (RobotModel, "robot"),
+    (DeadlineConfig, "deadline"),
+    (InputLimits, "inputs"),
+    (InputTimeouts, "timeouts"),
+)
+
+
 class Planner(LifecycleNode):
     """Messages in, :class:`dyna_nav.controller.Controller` in the middle, messages out."""
 
@@ -81,16 +91,8 @@ class Planner(LifecycleNode):
 
     def _read_parameters(self) -> tuple:
         """Every parameter, declared and checked. Raises ValueError naming the first bad one."""
-        parts = (
-            (PlannerNodeConfig, ""),
-            (PlannerConfig, "planner"),
-            (RobotModel, "robot"),
-            (DeadlineConfig, "deadline"),
-            (InputLimits, "inputs"),
-            (InputTimeouts, "timeouts"),
-        )
         found, refused = [], None
-        for config_class, prefix in parts:
+        for config_class, prefix in PARAMETERS:
             try:
                 found.append(declare_parameters(self, config_class, prefix=prefix))
             except ValueError as error:
