@@ -127,8 +127,18 @@ class ValueMemory:
     def __init__(self, bins: Bins, grid: Grid, max_speed: float, capacity: int = 1 << 12):
         self.bins, self.grid = bins, grid
         self.layout = np.array(
-            [*grid.origin, grid.extent[0] / bins.x, grid.extent[1] / bins.y]
-            + [bins.x, bins.y, bins.heading, bins.speed, bins.battery, bins.goal, max_speed],
+            (
+                *grid.origin,
+                grid.extent[0] / bins.x,
+                grid.extent[1] / bins.y,
+                bins.x,
+                bins.y,
+                bins.heading,
+                bins.speed,
+                bins.battery,
+                bins.goal,
+                max_speed,
+            ),
             float,
         )
         self._capacity = capacity

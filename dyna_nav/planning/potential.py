@@ -2,7 +2,8 @@
 
 Dijkstra backwards from the goal on a lattice in SE(2): square cells, 16 headings, three motions (straight on, an arc to
 a neighbouring heading, a turn on the spot), each priced in seconds and dearer close to walls (state lattices:
-Pivtoraiko, Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this has none.
+Pivtoraiko, Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this
+has none.
 """
 
 from __future__ import annotations
@@ -22,8 +23,24 @@ from dyna_nav.site import Site
 
 HEADINGS = 16
 _MOVES = np.array(  # cells (x, y) of one straight move for each heading
-    [(1, 0), (2, 1), (1, 1), (1, 2), (0, 1), (-1, 2), (-1, 1), (-2, 1)]
-    + [(-1, 0), (-2, -1), (-1, -1), (-1, -2), (0, -1), (1, -2), (1, -1), (2, -1)]
+    (
+        (1, 0),
+        (2, 1),
+        (1, 1),
+        (1, 2),
+        (0, 1),
+        (-1, 2),
+        (-1, 1),
+        (-2, 1),
+        (-1, 0),
+        (-2, -1),
+        (-1, -1),
+        (-1, -2),
+        (0, -1),
+        (1, -2),
+        (1, -1),
+        (2, -1),
+    )
 )
 HEADING_ANGLES = np.arctan2(_MOVES[:, 1], _MOVES[:, 0]) % (2 * math.pi)  # not equidistant: 0, 26.6, 45, 63.4, ... deg
 UNREACHABLE = np.float32(1e6)  # time to go where there is none [s]
@@ -145,9 +162,8 @@ def _time_to_go(price, goals, moves, straight, spin, arc):
                             if price[r1, c1] == 0.0 or price[r2, c2] == 0.0:
                                 continue
                             factor = max(factor, max(price[r1, c1], price[r2, c2]))
-                        elif moves[other, 0] != 0 and moves[other, 1] != 0:
-                            if price[r, col] == 0.0 or price[row, c] == 0.0:
-                                continue
+                        elif moves[other, 0] * moves[other, 1] != 0 and price[r, col] * price[row, c] == 0.0:
+                            continue
                         cost = int(straight[other] * factor) + (arc[lower] if turn != 0 else 0)
                     previous = (r * cols + c) * HEADINGS + other
                     arrival = ticks[node] + cost
@@ -173,7 +189,7 @@ def time_to_go(
     goal: np.ndarray,
     robot: RobotModel,
     tolerance: GoalTolerance,
-    config: PotentialConfig = PotentialConfig(),  # noqa: B008
+    config: PotentialConfig = PotentialConfig(),
     blocked: np.ndarray | None = None,
 ) -> np.ndarray:
     """Time to go [s], float32 [rows, cols, headings], of a robot at full speed to a goal pose [3] (map frame).
@@ -187,7 +203,7 @@ def time_to_go(
         price[blocked] = 0.0
     rows, cols = price.shape
     centre = (np.asarray(goal[:2]) - lattice.origin) / lattice.resolution
-    reach = int(math.ceil(tolerance.position / lattice.resolution))
+    reach = math.ceil(tolerance.position / lattice.resolution)
     r, c = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     r, c = r + int(centre[1]), c + int(centre[0])
     offset = np.hypot(c + 0.5 - centre[0], r + 0.5 - centre[1])
@@ -239,7 +255,7 @@ def interpolate(field, origin_x, origin_y, resolution, x, y, yaw):
     rows, cols = field.shape[0], field.shape[1]
     u = (x - origin_x) / resolution - 0.5
     v = (y - origin_y) / resolution - 0.5
-    c0, r0 = int(math.floor(u)), int(math.floor(v))
+    c0, r0 = math.floor(u), math.floor(v)
     fc, fr = u - c0, v - r0
     h0, fh = heading_position(yaw)
     h1 = (h0 + 1) % HEADINGS
