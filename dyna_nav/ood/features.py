@@ -4,7 +4,8 @@ laser compares with the map.
 The laser is compared beam by beam with a ray cast through the map. Being *shorter* than the map says is familiar:
 pallets, people and other robots stand in halls. Looking *through* what the map says is solid is not: racks were
 moved, the laser is turned, or the robot is not where it believes. Grazing beams and the localisation's noise are kept
-out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around.
+out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around, more while
+the robot turns: scans are up to a tenth of a second old.
 
 The battery is left out: its gauge tells whole percents once a second on many robots, and charging is not novel.
 """
@@ -28,6 +29,7 @@ from dyna_nav.world_model.encoding import (
 SECTORS = 12  # of 30 degrees, counter-clockwise from the first beam
 NEIGHBOURHOOD = math.radians(2.0)  # beams this near may stand for each other [rad]
 SLACK = 0.15  # difference between measured and expected range that means nothing [m]
+SCAN_AGE = 0.1  # a scan may be this old [s]: the robot has moved and turned since
 DIFFERENCE_LIMIT = 3.0  # differences count up to this [m]
 RANGE_LIMIT = 6.0  # ranges beyond this look the same [m]
 RESIDUAL_LIMIT = 100.0  # residuals beyond this look the same [standard deviations]
@@ -90,15 +92,14 @@ def expected_ranges(x, y, yaw, angles, reach, field, cells, origin_x, origin_y, 
 
 
 @njit(cache=True, nogil=True)
-def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
-    """Compare scans with the map: pose [n, 3], scan [n, beams] [m] -> out float32 [n, SUMMARY].
+def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
+    """Compare scans with the map: pose [n, 3], twist [n, 2], scan [n, beams] [m] -> out float32 [n, SUMMARY].
 
     angles [beams] [rad] rise evenly; reach [m] is the laser's greatest range; expected [beams] is room to work in;
     the rest as in expected_ranges. A robot with a NaN pose gets zeros.
     """
     beams = angles.shape[0]
     spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0
-    near = math.ceil(NEIGHBOURHOOD / spacing - 1e-9)
     for i in range(pose.shape[0]):
         for column in range(SUMMARY):
             out[i, column] = 0.0
@@ -107,6 +108,8 @@ def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, re
         expected_ranges(
             pose[i, 0], pose[i, 1], pose[i, 2], angles, reach, field, cells, origin_x, origin_y, resolution, expected
         )
+        near = math.ceil((NEIGHBOURHOOD + SCAN_AGE * abs(twist[i, 1])) / spacing - 1e-9)
+        slack = SLACK + SCAN_AGE * abs(twist[i, 0])
         invalid = 0
         for sector in range(SECTORS):
             first, last = sector * beams // SECTORS, (sector + 1) * beams // SECTORS
@@ -125,8 +128,8 @@ def scan_summary(pose, scan, angles, reach, field, cells, origin_x, origin_y, re
                         farthest, closest = reach, 0.0
                         break
                     farthest, closest = max(farthest, value), min(closest, value)
-                through += min(max(measured - farthest - SLACK, 0.0), DIFFERENCE_LIMIT)
-                short += min(max(closest - measured - SLACK, 0.0), DIFFERENCE_LIMIT)
+                through += min(max(measured - farthest - slack, 0.0), DIFFERENCE_LIMIT)
+                short += min(max(closest - measured - slack, 0.0), DIFFERENCE_LIMIT)
             count = max(last - first, 1)
             out[i, sector] = nearest
             out[i, SECTORS + sector] = through / count

@@ -2,8 +2,10 @@
 
 What differs between real halls and robots is drawn anew for every episode, so that the ensemble learns it as noise
 instead of meeting it as a surprise: the warehouse, 2 to 6 robots, payloads up to 40 kg, pallets that are not in the
-map, the charge of the battery, reduced speed, and how late a command takes effect (a planner needs time, and messages
-too). Goals do not steer the drivers: they are laid into their way afterwards (as in hindsight experience replay,
+map, the charge of the battery, reduced speed, how late a command takes effect (a planner needs time, and messages too)
+and how old an observation is (its pose is carried forward by its twist, as on the robot).
+
+Goals do not steer the drivers: they are laid into their way afterwards (as in hindsight experience replay,
 Andrychowicz et al. 2017), so that arrivals are not rare.
 
 Every episode is one shard on disk (npz without pickle) and a function of its seed: an interrupted run goes on where
@@ -40,6 +42,7 @@ HEAVIEST = 40.0  # greatest payload in training [kg]
 MOST_PALLETS = 6  # that are not in the map, per episode
 LATEST = 0.04  # a command takes effect up to so late in training [s], on top of the base's own latency
 JITTER = 0.005  # and this much earlier or later in each step [s]
+OLDEST = 0.05  # an observation is up to so old [s]
 AFTERMATH = 10  # steps after a collision that are not learned from: pushing against a wall is nobody's policy
 REDUCED = 0.25  # share of robots that drive at a fraction of the commanded speeds
 DEFAULT_SITE_SHARE = 0.1  # of the training episodes take place in the default warehouse
@@ -129,8 +132,11 @@ class Recorder:
         self.summary = np.zeros((steps, robots, SUMMARY), np.float32)
         self.collisions = np.zeros((steps, robots), bool)
 
-    def step(self, before: Observation, commands: np.ndarray, delay: float) -> np.ndarray:
-        """Drive one step with commands [n, 2] that are given delay [s] late; returns which robots [n] arrived."""
+    def step(self, before: Observation, commands: np.ndarray, delay: float, age: float) -> tuple:
+        """Drive one step with commands [n, 2] that are given delay [s] late.
+
+        Returns the observation for the next step, made age [s] before it begins, and which robots [n] arrived.
+        """
         k, simulation = self._step, self._simulation
         map_clearances(before.pose, *self._grid, self._clearances)
         lower_to_scan(before.scan, before.scan_angles, self._clearances)
@@ -147,8 +153,11 @@ class Recorder:
         known = len(simulation.collisions)
         if delay > 0:
             simulation.advance(self._previous, delay)
-        simulation.advance(commands, round(STEP - delay, 6))
-        after = simulation.observe()
+        simulation.advance(commands, round(STEP - delay - age, 6))
+        touching = simulation.contact.copy()
+        after = carried_forward(simulation.observe(), age)
+        if age > 0:
+            simulation.advance(commands, age)
         measure_delta(
             before.pose, before.twist, before.battery, after.pose, after.twist, after.battery, self.targets[k]
         )
@@ -161,12 +170,13 @@ class Recorder:
         reward = np.where(arrived, self._reward.goal, self._reward.step)
         self.targets[k, :, REWARD] = np.where(collided, self._reward.collision, reward)
         self.learnable[k] = (self._aftermath == 0) | (collided & (self._aftermath <= 1))
-        touching = collided | simulation.contact
+        touching |= collided | simulation.contact
         self._aftermath = np.where(touching, AFTERMATH, np.maximum(self._aftermath - 1, 0))
         self.pose[k], self.twist[k], self.collisions[k] = after.pose, after.twist, collided
         self.true_twist[k] = simulation.true_twist
         scan_summary(
             after.pose,
+            after.twist,
             after.scan,
             after.scan_angles,
             after.scan_max,
@@ -179,7 +189,7 @@ class Recorder:
         )
         self._previous = commands.copy()
         self._step += 1
-        return arrived
+        return after, arrived
 
     def episode(self) -> Episode:
         steps = self._step
@@ -229,16 +239,30 @@ def run_episode(
     pace = np.where(rng.random(count) < REDUCED, rng.uniform(0.3, 1.0, count), 1.0)[:, None]
     physics = simulation.config.physics_step
     late = float(rng.uniform(0, LATEST)) if rng.random() < 0.5 else 0.0
+    age = round(rng.uniform(0, OLDEST) / physics) * physics if rng.random() < 0.6 else 0.0
+    observation = simulation.observe()
     for step in range(plan.steps):
         if fault is not None and step == fault_step:
             fault(simulation, 0)
         goals.renew(simulation)
-        observation = simulation.observe()
+        observation = replace(observation, goal=simulation.goals.copy())
         commands = pace * actions[driver.act(observation)]
-        delay = 0.0 if late == 0.0 else float(np.clip(late + rng.uniform(-JITTER, JITTER), 0.0, STEP / 2))
-        arrived = recorder.step(observation, commands, round(delay / physics) * physics)
+        delay = 0.0 if late == 0.0 else float(np.clip(late + rng.uniform(-JITTER, JITTER), 0.0, STEP / 2 - physics))
+        observation, arrived = recorder.step(observation, commands, round(delay / physics) * physics, age)
         simulation.goals[arrived] = np.nan
     return recorder.episode()
+
+
+def carried_forward(observation: Observation, age: float) -> Observation:
+    """An observation that is age [s] old, with its poses moved to the present along the arc of its twist."""
+    if age == 0:
+        return observation
+    pose, (speed, turn) = observation.pose.copy(), observation.twist.T
+    heading = pose[:, 2] + 0.5 * turn * age
+    pose[:, 0] += speed * age * np.cos(heading)
+    pose[:, 1] += speed * age * np.sin(heading)
+    pose[:, 2] = (pose[:, 2] + turn * age + np.pi) % (2 * np.pi) - np.pi
+    return replace(observation, time=observation.time + age, pose=pose)
 
 
 class _Goals:

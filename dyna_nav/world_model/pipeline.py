@@ -20,6 +20,8 @@ from dyna_nav.world_model.bundle import Bundle, BundleError, load_bundle, write_
 from dyna_nav.world_model.collection import (
     DEFAULT_SITE_SHARE,
     HEAVIEST,
+    LATEST,
+    OLDEST,
     Episode,
     collect_shard,
     plan_episodes,
@@ -59,7 +61,7 @@ class Pipeline:
         }
         self.fault_seed = base + 4 * SEED_BLOCK
 
-    def run(self, out: Path, created: str) -> Bundle:
+    def run(self, out: Path, command: str, created: str) -> Bundle:
         """All stages; returns the bundle as it was read back. Raises BundleError when it does not read back."""
         self._collect()
         ensemble, norm, calibrated, figures = self._ensemble()
@@ -75,9 +77,12 @@ class Pipeline:
         }
         features = example.features[:512].expand(MEMBERS, -1, -1).contiguous()
         training = {
+            "command": command,
             "seed": self.seed,
             "sizes": vars(self.sizes),
             "heaviest_payload_kg": HEAVIEST,
+            "latest_command_s": LATEST,
+            "oldest_observation_s": OLDEST,
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
             "ensemble": figures,
             "ood": ood_figures,
@@ -142,7 +147,7 @@ class Pipeline:
             state = {key: value.numpy() for key, value in ensemble.state_dict().items()}
             np.savez(path, **state, records=json.dumps(records), seconds=self.seconds["ensemble"])
         targets = norm.targets(held_out)
-        calibrated = calibrate(ensemble.eval(), held_out.features, targets)
+        calibrated = calibrate(ensemble.eval(), held_out.features, targets, norm.target_std)
         score = evaluate(ensemble, held_out.features, targets)
         figures = {
             "members": MEMBERS,

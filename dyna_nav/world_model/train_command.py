@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
         pipeline = Pipeline(args.work, sizes, args.seed, args.processes, progress)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        bundle = pipeline.run(out, created)
+        quick = " --quick" if args.quick else ""
+        command = f"dyna-nav train --transitions {sizes.transitions} --seed {args.seed}{quick} --docs docs"
+        bundle = pipeline.run(out, command, created)
     console.print(f"{out}: bundle {bundle.version}")
     if args.docs is not None:
         from dyna_nav.world_model.report import write_report

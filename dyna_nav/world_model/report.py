@@ -1,0 +1,180 @@
+"""The documentation page of a model bundle: every number is read from the manifest, none is typed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dyna_nav.world_model.bundle import Bundle
+from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES
+
+UNITS = ("m", "m", "rad", "m/s", "rad/s", "1", "1")
+
+
+def write_report(bundle: Bundle, folder: Path) -> None:
+    """Write model.md, model_calibration.png and model_ood.png into folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _plot_calibration(bundle, folder / "model_calibration.png")
+    _plot_ood(bundle, folder / "model_ood.png")
+    (folder / "model.md").write_text(_page(bundle))
+
+
+TEMPLATE = """\
+# The model that ships with dyna_nav
+
+Bundle `{version}`, made on {created} by
+
+```
+{command}
+```
+
+This page is written by the same command from the bundle's manifest.
+
+## What it learned from
+
+{ensemble[training_transitions]} transitions of 0.1 s on {ensemble[training_sites]} sites train the ensemble;
+{ensemble[held_out_transitions]} on {ensemble[held_out_sites]} other sites stop it early, calibrate it and give
+the figures here. The sites are random warehouses with 2 to 6 robots, payloads up to {heaviest:g} kg, pallets that are
+not in the map, commands up to {latest_ms:.0f} ms late, observations up to {oldest_ms:.0f} ms old, and localisation
+noise. The OOD detector's threshold was set on {ood[calibration_robot_hours]} robot-hours on further sites, and its
+false alarms were counted on {ood[robot_hours]} robot-hours on yet others.
+
+Time of the stages: {seconds}.
+
+## One-step prediction on held-out sites
+
+{ensemble[members]} members of 2 x {ensemble[hidden]} units, {features} inputs. In normalised units 1 is the standard
+deviation of the target. The mixture is the mean of the members. The error has a floor: localisation noise, late
+commands and unknown payloads cannot be predicted; the sideways motion `dy` is nearly nothing else.
+
+| output | target's std | RMSE | MSE, normalised | within 68 % | within 95 % | calibration error |
+|---|---|---|---|---|---|---|
+{outputs}
+
+- MSE of the change of state, mixture, six dimensions: **{calibration[mixture_state_mse]:.4f}** (normalised).
+- MSE of the next *state*, each dimension in units of its spread over a site, as the published figure of 0.02 is
+  stated: **{calibration[next_state_mse]:.2g}**.
+- NLL of a transition, sum of all outputs, mean of the members: **{nll:.3f}** (normalised, without the constant).
+- Motion without the battery: {calibration[mixture_motion_mse]:.4f}; circuit breaker and drift compare with this.
+- {calibration[collision][steps]} steps of the report half ended in a collision; the predicted reward ranks them with an
+  area under the ROC curve of {calibration[collision][auc]}.
+
+## Uncertainty
+
+- *Aleatoric*: the members' mean variance, multiplied per output by the factor that puts 68.3 % of the errors of one
+  half of the held-out rows inside one standard deviation; table and plot show the other half.
+- *Epistemic*: standard deviation of the members' means in units of the targets' standard deviation, mean over the six
+  state dimensions, times the factor that puts the 99 % quantile of held-out familiar driving at 0.3. The planner's 0.3
+  is therefore more disagreement than in 99 % of familiar steps. On the report half {over_3:.2%} exceed 0.3 and
+  {over_5:.3%} exceed 0.5; the rank correlation with the squared error is
+  {calibration[epistemic_error_rank_correlation]}.
+
+![calibration](model_calibration.png)
+
+## The OOD detector
+
+An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second) and
+the laser against the map. Its score is the mean squared reconstruction error; the unit of each feature is the error
+that it exceeds once in a thousand familiar cycles. A state is novel when {ood[persistence]} of the last {ood[window]}
+cycles score over {ood[threshold]:.4g}, and familiar again after {ood[resume_s]:g} s without such a cycle. Collisions
+and the second after them do not count as familiar.
+
+False alarms on familiar driving: **{ood[false_alarms]} in {ood[robot_hours]} robot-hours**
+({ood[false_alarms_per_robot_hour]} per robot and hour). Half of that driving makes for walls and changes its mind all
+the time.
+
+| family of novel states | episodes | seen within | recall | median delay |
+|---|---|---|---|---|
+{families}
+
+The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
+from 5 m in line of sight, a lifted robot from the first turning wheel, a heavy load from the first hard acceleration.
+
+![OOD scores](model_ood.png)
+"""
+
+
+def _page(bundle: Bundle) -> str:
+    training = bundle.manifest["training"]
+    ensemble, ood = training["ensemble"], training["ood"]
+    calibration = ensemble["calibration"]
+    return TEMPLATE.format(
+        version=bundle.version,
+        created=bundle.manifest["created"],
+        command=training["command"],
+        ensemble=ensemble,
+        ood=ood,
+        calibration=calibration,
+        heaviest=training["heaviest_payload_kg"],
+        latest_ms=1e3 * training["latest_command_s"],
+        oldest_ms=1e3 * training["oldest_observation_s"],
+        seconds=", ".join(f"{name} {value:.0f} s" for name, value in training["seconds"].items()),
+        features=FEATURES,
+        outputs="\n".join(_output_row(ensemble, i) for i in range(len(OUTPUT_NAMES))),
+        nll=float(np.mean(ensemble["nll_per_member"])),
+        over_3=calibration["epistemic_over_0.3"],
+        over_5=calibration["epistemic_over_0.5"],
+        families="\n".join(_family_row(name, family) for name, family in ood["families"].items()),
+    )
+
+
+def _output_row(ensemble: dict, i: int) -> str:
+    name, calibration = OUTPUT_NAMES[i], ensemble["calibration"]
+    std, mse = ensemble["target_std"][name], calibration["mixture_mse"][name]
+    return (
+        f"| {name} [{UNITS[i]}] | {std:.3g} | {std * mse**0.5:.3g} | {mse:.4f} "
+        f"| {calibration['coverage_68'][name]:.1%} | {calibration['coverage_95'][name]:.1%} "
+        f"| {calibration['expected_calibration_error'][name]:.3f} |"
+    )
+
+
+def _family_row(name: str, family: dict) -> str:
+    if name == "all":
+        return f"| **all** | {family['episodes']} | | **{family['recall']:.1%}** | |"
+    delay = "-" if family["median_delay_s"] is None else f"{family['median_delay_s']:.1f} s"
+    return f"| {name} | {family['episodes']} | {family['within_s']:g} s | {family['recall']:.0%} | {delay} |"
+
+
+def _plot_calibration(bundle: Bundle, path: Path) -> None:
+    figures = bundle.manifest["training"]["ensemble"]["calibration"]
+    figure, axes = plt.subplots(figsize=(4.6, 4.2), dpi=110)
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1)
+    for name in OUTPUT_NAMES[:MOTION_OUTPUTS]:
+        axes.plot(figures["levels"], figures["observed_coverage"][name], marker=".", ms=4, lw=1.2, label=name)
+    axes.set(
+        xlabel="predicted share inside the interval",
+        ylabel="observed share, held-out sites",
+        xlim=(0, 1),
+        ylim=(0, 1),
+        title="Calibration of the predicted variance",
+    )
+    axes.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _plot_ood(bundle: Bundle, path: Path) -> None:
+    ood = bundle.manifest["training"]["ood"]
+    names = [name for name in ood["families"] if name != "all"]
+    figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=110)
+    for row, name in enumerate(reversed(names)):
+        scores = np.array(ood["families"][name]["peak_scores"])
+        axes.plot(np.maximum(scores, 1e-3), np.full(len(scores), row), "|", ms=12, color="C3")
+    quantiles = {float(level): value for level, value in ood["familiar_score_quantiles"].items()}
+    row = len(names)
+    axes.plot([quantiles[0.5], quantiles[0.9999]], [row, row], color="C0", lw=6, solid_capstyle="butt", alpha=0.5)
+    axes.plot([quantiles[0.5], quantiles[0.99], quantiles[0.9999]], [row] * 3, "|", ms=12, color="C0")
+    axes.axvline(ood["threshold"], color="0.3", lw=1, ls="--")
+    axes.annotate("threshold", (ood["threshold"], row + 0.75), fontsize=8, ha="center", va="center")
+    axes.set_yticks(range(row + 1), [*reversed(names), "familiar (50, 99, 99.99 %)"])
+    axes.set(xscale="log", xlabel="score (novel: highest within the time allowed)", ylim=(-0.6, row + 1.1))
+    axes.set_title("OOD score, familiar driving and novel states", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
