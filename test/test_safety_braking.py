@@ -104,11 +104,11 @@ def test_a_robot_that_touches_something_may_leave_it_and_never_push_it(distance,
 
 
 def test_a_robot_beside_a_wall_within_the_margin_may_drive_along_it():
-    beside = MODEL.radius + 0.5 * MARGIN
+    beside = MODEL.radius + 0.04
     with np.errstate(divide="ignore"):
         ranges = np.where(np.sin(ANGLES) > 0.05, beside / np.sin(ANGLES), np.inf)
-    assert obstacle_in_braking_path(ranges, ANGLES, 1.0, 0.0, MODEL, MARGIN, LATENCY) is None
-    assert obstacle_in_braking_path(ranges, ANGLES, 1.0, 0.5, MODEL, MARGIN, LATENCY) is not None
+    assert obstacle_in_braking_path(ranges, ANGLES, 1.0, 0.0, MODEL, 0.06, LATENCY) is None
+    assert obstacle_in_braking_path(ranges, ANGLES, 1.0, 0.5, MODEL, 0.06, LATENCY) is not None
 
 
 def test_a_robot_in_a_corridor_a_little_wider_than_itself_drives_through():

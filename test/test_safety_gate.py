@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from types import SimpleNamespace as Message
 
 import numpy as np
 import pytest
+from gate_messages import odometry, scan, twist
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,42 +16,6 @@ from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, VelocityGate
 
 MODEL, CONFIG = RobotModel(), GateConfig()
-
-
-def twist(speed=0.0, turn_rate=0.0, **others):
-    parts = {"linear": Message(x=speed, y=0.0, z=0.0), "angular": Message(x=0.0, y=0.0, z=turn_rate)}
-    for name, value in others.items():
-        setattr(parts[name[:-1]], name[-1], value)
-    return Message(**parts)
-
-
-def header(time, frame="odom"):
-    return Message(stamp=Message(sec=int(time), nanosec=round((time - int(time)) * 1e9)), frame_id=frame)
-
-
-def odometry(time, speed=0.0, turn_rate=0.0, x=0.0):
-    pose = Message(position=Message(x=x, y=0.0, z=0.0), orientation=Message(x=0.0, y=0.0, z=0.0, w=1.0))
-    return Message(
-        header=header(time),
-        child_frame_id="base_link",
-        pose=Message(pose=pose),
-        twist=Message(twist=twist(speed, turn_rate)),
-    )
-
-
-def scan(time, ranges=None, ahead=None):
-    ranges = np.full(360, 5.0 + 0.001 * (time % 1), np.float32) if ranges is None else np.asarray(ranges, np.float32)
-    if ahead is not None:
-        ranges[180] = ahead
-    return Message(
-        header=header(time, "laser"),
-        angle_min=-math.pi,
-        angle_max=math.pi - 2 * math.pi / 360,
-        angle_increment=2 * math.pi / 360,
-        range_min=0.05,
-        range_max=12.0,
-        ranges=ranges,
-    )
 
 
 class Drive:
@@ -249,7 +213,8 @@ def test_a_robot_that_touches_a_pallet_may_turn_and_back_off_but_not_push(comman
 
 
 def test_the_older_the_scan_the_further_off_the_robot_stops():
-    braking = 1.5**2 / (2 * MODEL.deceleration) + 1.5 * CONFIG.reaction_time + MODEL.radius + CONFIG.margin
+    braking = 1.5**2 / (2 * MODEL.deceleration) + 1.5 * CONFIG.reaction_time
+    braking += MODEL.radius + CONFIG.margin + 1.5 * CONFIG.speed_margin
     gate = VelocityGate()
     gate.on_command(twist(1.5), 10.0)
     gate.on_odometry(odometry(10.0, 1.5), 10.0)

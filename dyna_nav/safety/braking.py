@@ -16,7 +16,8 @@ import numpy as np
 
 from dyna_nav.mdp import RobotModel
 
-CONTACT_SLACK = 0.005  # a return that comes nearer by less than this has not come nearer [m]
+CONTACT = 0.02  # a return as near as this to the robot's circle may be touching it: lasers are not exact [m]
+_SLACK = 0.001  # a return that comes nearer by less than this has not come nearer [m]
 _SPACING = 0.08  # longest piece of the sampled braking path [m]; on an arc of 1 m radius its chord is off by 0.8 mm
 _MAX_PIECES = 40  # of each phase
 
@@ -86,8 +87,8 @@ def braking_path(
 def obstacle_in_path(points: np.ndarray, path: np.ndarray, radius: float, margin: float) -> Obstacle | None:
     """The nearest of `points` [n, 2] that a disc moving along `path` [k, 2] would run into, both in the robot's frame.
 
-    Free of contact, the disc is the robot's `radius` and `margin` [m] around it. A robot that already stands nearer
-    than that to something keeps the clearance that it has, and a return within its own radius (a pallet it touches) may
+    Far from everything, the disc is the robot's `radius` and `margin` [m] around it. A robot that already stands nearer
+    than that to something keeps the clearance that it has, and a return nearer than `CONTACT` (a pallet it touches) may
     not come nearer still. So turning on the spot is always possible, leaving is, and pushing on is not.
     """
     if not len(points):
@@ -99,9 +100,9 @@ def obstacle_in_path(points: np.ndarray, path: np.ndarray, radius: float, margin
     reachable = ((points > low - (radius + margin)) & (points < high + (radius + margin))).all(axis=1)
     if not reachable.any():
         return None
-    clearance = min(max(float(distance.min()) - CONTACT_SLACK, radius), radius + margin)
+    clearance = radius + min(max(float(distance.min()) - _SLACK - radius, CONTACT), margin)
     points, distance = points[reachable], distance[reachable]
-    allowed = np.minimum(clearance, distance - CONTACT_SLACK)
+    allowed = np.minimum(clearance, distance - _SLACK)
     hit = np.flatnonzero(_distance_to_path(points, path) < allowed)
     if not len(hit):
         return None

@@ -43,6 +43,7 @@ class GateConfig:
     command_tolerance: float = parameter(0.01, "how far beyond its limit a command may be", minimum=0, maximum=0.1)
     reverse_speed: float = parameter(0.5, "highest backward speed [m/s]", minimum=0, maximum=5)
     margin: float = parameter(0.02, "kept clear around the robot's circle when braking [m]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.04, "kept clear in addition, per speed [m per m/s]", minimum=0, maximum=1)
     reaction_time: float = parameter(0.1, "from a decision until the brakes bite [s]", minimum=0, maximum=1)
     resume_after: float = parameter(0.2, "drive on when the cause has been gone for so long [s]", minimum=0, maximum=10)
     dead_beams: float = parameter(0.5, "share of NaN or zero readings that makes a scan dead", minimum=0.01, maximum=1)
@@ -196,7 +197,8 @@ class VelocityGate:
             command=self._planned,
             delay=self.scan.age(now),  # the scan was taken from where the robot was then
         )
-        obstacle = obstacle_in_path(self._points, path, self.model.radius, self.config.margin)
+        margin = self.config.margin + self.config.speed_margin * abs(self._twist[0])
+        obstacle = obstacle_in_path(self._points, path, self.model.radius, margin)
         if obstacle is None:
             return None
         return OBSTACLE, (
