@@ -1,26 +1,43 @@
-"""Solid cells of a map as few boxes: what the physics collides with and the laser's grid sees is the same shape."""
+"""Solid cells of a map as few boxes: what the physics collides with and the laser's grid sees is the same shape.
+
+MuJoCo visits every box in every step, however far from the robots it lies, so their number is what a noisy SLAM map
+costs.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from scipy.ndimage import distance_transform_edt
 
-from dyna_nav.site import OccupancyMap
+from dyna_nav.site import Site
 
-
-def solid_cells(occupancy: OccupancyMap) -> np.ndarray:
-    """Cells [rows, cols] (bool) that nothing may enter: occupied ones and unknown ones."""
-    return np.ascontiguousarray(occupancy.cells != 0)
+REACH = 0.15  # how much farther than its radius a robot may reach by pressing into a wall [m]
 
 
-def wall_boxes(occupancy: OccupancyMap) -> np.ndarray:
-    """Boxes [boxes, 4] (centre x, y, half width, half depth; metres, map frame) that cover the rim of all solid cells.
+def touchable_cells(site: Site, radius: float) -> np.ndarray:
+    """Solid cells [rows, cols] (bool) that a disc of this radius [m] can touch from somewhere where it fits.
 
-    Only cells beside free space need to be covered, and boxes may overlap inside the solid; both keep noisy SLAM maps
-    small (about 1100 boxes for 5900 occupied cells). Four more boxes bound the map itself.
+    Unknown cells are solid.
     """
+    cells = site.map.cells
+    fits = site.clearance >= radius - REACH
+    if not fits.any():
+        return np.zeros(cells.shape, bool)
+    return (cells != 0) & (distance_transform_edt(~fits) * site.map.resolution <= radius + REACH)
+
+
+def wall_boxes(site: Site, radius: float) -> np.ndarray:
+    """Boxes [boxes, 4] (centre x, y, half width, half depth; metres, map frame) of all that a robot can touch.
+
+    They hold every touchable cell beside free space and no free cell. They may overlap, and what lies inside walls
+    or in corners too narrow for the robot's radius [m] is left out: both keep their number small. Four more boxes bound
+    the map itself.
+    """
+    occupancy = site.map
     resolution = occupancy.resolution
-    spans = _cover(solid_cells(occupancy)).astype(float)  # first row, first col, row after, col after
+    solid = np.ascontiguousarray(occupancy.cells != 0)
+    spans = _cover(solid, touchable_cells(site, radius)).astype(float)  # first row, first col, row after, col after
     low = np.stack([spans[:, 1], spans[:, 0]], axis=1) * resolution + occupancy.origin
     high = np.stack([spans[:, 3], spans[:, 2]], axis=1) * resolution + occupancy.origin
     rows, cols = occupancy.cells.shape
@@ -39,13 +56,13 @@ def wall_boxes(occupancy: OccupancyMap) -> np.ndarray:
 
 
 @njit(cache=True)
-def _cover(solid):
-    """Rectangles [n, 4] of solid cells that together hold every solid cell beside a free one (greedy)."""
+def _cover(solid, wanted):
+    """Rectangles [n, 4] of solid cells that together hold every wanted cell beside a free one (greedy)."""
     rows, cols = solid.shape
     todo = np.zeros(solid.shape, np.bool_)
     for row in range(rows):
         for col in range(cols):
-            if solid[row, col]:
+            if wanted[row, col]:
                 for dr in range(-1, 2):
                     for dc in range(-1, 2):
                         r, c = row + dr, col + dc

@@ -16,7 +16,7 @@ import numpy as np
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation.config import Pallet, SimulationConfig
 from dyna_nav.simulation.walls import wall_boxes
-from dyna_nav.site import OccupancyMap
+from dyna_nav.site import Site
 
 FLOOR, WALL = -1, -2  # owners of geoms that are neither robot nor pallet
 WALL_HEIGHT = 1.0  # [m]
@@ -52,9 +52,9 @@ class World:
 
 
 def build_world(
-    occupancy: OccupancyMap, poses: np.ndarray, pallets: Sequence[Pallet], robot: RobotModel, config: SimulationConfig
+    site: Site, poses: np.ndarray, pallets: Sequence[Pallet], robot: RobotModel, config: SimulationConfig
 ) -> World:
-    """Compile the world of a map with robots at poses [robots, 3] (x, y, yaw; map frame), standing still."""
+    """Compile the world of a site with robots at poses [robots, 3] (x, y, yaw; map frame), standing still."""
     spec = mujoco.MjSpec()
     spec.option.timestep = config.physics_step
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -64,7 +64,7 @@ def build_world(
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MULTICCD)
     ground = spec.worldbody
     ground.add_geom(name="floor", type=Geom.mjGEOM_PLANE, size=[0, 0, 1], contype=_ON_FLOOR, conaffinity=0)
-    boxes = wall_boxes(occupancy)
+    boxes = wall_boxes(site, robot.radius)
     for x, y, half_width, half_depth in boxes:
         ground.add_geom(
             type=Geom.mjGEOM_BOX,
