@@ -77,10 +77,9 @@ class OODDetector:
     def _features(self, observation: Observation, pose: np.ndarray, place: int) -> np.ndarray:
         robots, beams = observation.scan.shape
         summary = np.empty((robots, SUMMARY), np.float32)
-        angles, reach = observation.scan_angles, float(observation.scan_max)
-        scan_summary(
-            pose, observation.scan, angles, reach, self._field, self._cells, *self._grid, np.empty(beams), summary
-        )
+        angles, reach, room = observation.scan_angles, float(observation.scan_max), np.empty(beams)
+        world = (self._field, self._cells, *self._grid)
+        scan_summary(pose, observation.twist, observation.scan, angles, reach, *world, room, summary)
         features = np.empty((robots, OOD_FEATURES), np.float32)
         assemble(pose, observation.twist, self._history, place, summary, self._field, *self._grid, features)
         return np.nan_to_num(features, copy=False)
