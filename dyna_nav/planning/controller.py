@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STOP, Bins, GoalTolerance, Reward, RobotModel, action_set, goal_reached
+from dyna_nav.mdp import STEP, STOP, Bins, GoalTolerance, Reward, RobotModel, action_set, goal_reached
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
@@ -29,6 +29,7 @@ from dyna_nav.site import Site
 from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel
 
+_LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
 
@@ -132,8 +133,7 @@ class Dyna2Controller:
         transient = ValueMemory(fine, grid, model.max_speed)
         self._memory_file = None
         if self._memory_dir is not None:
-            digest = hashlib.sha256(site.map.cells.tobytes()).hexdigest()[:12]
-            self._memory_file = Path(self._memory_dir) / f"permanent-{digest}.npz"
+            self._memory_file = Path(self._memory_dir) / f"permanent-{_digest(site)}.npz"
             problem = self._permanent.load(self._memory_file)
             if problem:
                 self.warnings.append(problem)
@@ -147,9 +147,11 @@ class Dyna2Controller:
         self._goal_index = np.zeros(robots, np.int64)
         self._potential: list[Future | None] = [None] * robots
         self._ready = np.zeros(robots, bool)
+        self._reachable = np.zeros(robots, bool)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
         self._last: FleetState | None = None
+        self._time = math.nan  # of the last observation [s]
         no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
         self._unwatched = Assessment(
             novel=no, reason=("",) * robots, distrusted=no, speed_scale=np.ones(robots), score=unknown, error=unknown
@@ -163,6 +165,10 @@ class Dyna2Controller:
         Raises ValueError, and leaves the robot's goal as it is, when the goal is not finite, outside the map, or where
         the robot cannot stand.
         """
+        if self._store is None:
+            raise ValueError(f"robot {robot} got a goal before reset or after close; call reset first")
+        if not 0 <= robot < self._robots:
+            raise ValueError(f"there is no robot {robot}; robots are numbered 0 to {self._robots - 1}")
         if goal is not None:
             goal = np.asarray(goal, float)
             if goal.shape != (3,) or not np.isfinite(goal).all():
@@ -201,11 +207,12 @@ class Dyna2Controller:
         start = time.monotonic()
         budget = self._config.budget_ms / 1e3 or math.inf
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        self._take_potentials()
+        self._take_potentials(observation, present)
         reasons = [""] * self._robots
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
         state = self._state(observation, present, found)
-        self._remember(state)
+        self._remember(state, observation.time - self._time)
+        self._time = observation.time
         self._live.update(observation, present)
         for robot in range(self._robots):
             if np.isnan(self._goal[robot, 0]) or self._arrived[robot]:
@@ -214,6 +221,8 @@ class Dyna2Controller:
                 reasons[robot] = "bad input"
             elif not self._ready[robot]:
                 reasons[robot] = "route is being computed"
+            elif not self._reachable[robot]:
+                reasons[robot] = "no way leads to the goal"
             elif found.novel[robot]:
                 reasons[robot] = found.reason[robot]
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
@@ -239,11 +248,13 @@ class Dyna2Controller:
         )
         return commands
 
-    def _take_potentials(self) -> None:
+    def _take_potentials(self, observation: Observation, present: np.ndarray) -> None:
         for robot, future in enumerate(self._potential):
             if future is not None and not self._ready[robot] and future.done():
                 self._dyna2.fields[robot] = future.result()
                 self._ready[robot] = True
+        for robot in np.flatnonzero(self._ready & present):
+            self._reachable[robot] = self._dyna2.reachable(robot, observation.pose[robot])
 
     def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
         pose = np.where(present[:, None], observation.pose, np.nan)
@@ -251,7 +262,7 @@ class Dyna2Controller:
         battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
         with np.errstate(invalid="ignore"):
             self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, self._config.tolerance)
-        able = present & self._ready & ~self._arrived & ~found.novel
+        able = present & self._ready & self._reachable & ~self._arrived & ~found.novel
         return FleetState(
             pose=pose,
             twist=twist,
@@ -264,10 +275,10 @@ class Dyna2Controller:
             speed_scale=found.speed_scale,
         )
 
-    def _remember(self, state: FleetState) -> None:
+    def _remember(self, state: FleetState, elapsed: float) -> None:
         """The permanent memory learns the delay of the step that really happened: TD(0) on its own error alone."""
         last, reward = self._last, self._config.reward
-        if last is None:
+        if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
             return
         dyna2 = self._dyna2
         for robot in np.flatnonzero(last.planned | last.fallback):
@@ -281,7 +292,7 @@ class Dyna2Controller:
                 new = (state.pose[robot], state.twist[robot, 0], state.battery[robot], self._goal_index[robot])
                 after = dyna2.potential(robot, state.pose[robot], state.twist[robot, 0])
                 target = reward.step + after - before + reward.discount * self._permanent.value(*new)
-            error = target - self._permanent.value(*old)
+            error = min(max(target - self._permanent.value(*old), -_LARGEST_ERROR), _LARGEST_ERROR)
             self._permanent.learn(*old, error, self._config.dyna2.permanent_rate)
 
     def save(self) -> None:
@@ -295,3 +306,10 @@ class Dyna2Controller:
             self.save()
             self._store.close()
             self._store = None
+
+
+def _digest(site: Site) -> str:
+    """A name for a site that changes with its map and its stations, by which goals are numbered."""
+    shape = (*site.map.shape, site.map.resolution, *site.map.origin)
+    stations = [(station.x, station.y, station.yaw) for station in site.stations]
+    return hashlib.sha256(site.map.cells.tobytes() + repr((shape, stations)).encode()).hexdigest()[:12]

@@ -22,8 +22,19 @@ from dyna_nav.planning.admissible import PATH_STEP, BrakingConfig, admissible_ac
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
 from dyna_nav.planning.potential import HEADINGS, Lattice
-from dyna_nav.planning.rollouts import choose, greedy_action, judge, live_clearances, potential_of, returns
+from dyna_nav.planning.rollouts import (
+    NO_WAY,
+    choose,
+    greedy_action,
+    judge,
+    live_clearances,
+    potential_of,
+    returns,
+    steps_to_go,
+)
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
+
+_LOST_MEMORY = 5.0  # how long a robot without a pose is kept where it must have stopped [s]
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,8 @@ class Dyna2:
         self._margins = np.array([braking.margin, braking.speed_margin])
         self._timing = np.array([braking.latency, STEP])
         self._nearness = np.array([config.near, config.near_price])
-        self._path_points = path_length(robot, braking)
+        self._paths = np.full((robots, path_length(robot, braking), 2), np.nan)  # braking paths, map frame [m]
+        self._lost_for = np.zeros(robots, np.int64)  # cycles without a pose
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._warm = np.full((robots, config.horizon + 1), STOP)
         self._expected = np.full((robots, config.horizon + 2, 3), np.nan)
@@ -123,20 +135,29 @@ class Dyna2:
         """Phi of a state of one robot: pose [3] (map frame), speed [m/s]."""
         return potential_of(self.fields[robot], self._lattice, *pose, speed, self._motion, self._reward)
 
+    def reachable(self, robot: int, pose: np.ndarray) -> bool:
+        """Whether a way leads from a pose [3] (map frame), or from close by, to the robot's goal."""
+        return steps_to_go(self.fields[robot], self._lattice, *pose, 0.0, self._motion) < NO_WAY
+
     def plan(self, state: FleetState, live: LiveMap, seconds_left: Callable[[], float] = lambda: np.inf) -> Plan:
         """One cycle: imagine, learn, choose. ``seconds_left`` tells how much of the budget remains [s]."""
         self._begin(state, live)
         step = 0
         if self._rows:
             pace, before = 0.0, seconds_left()
-            while step < self.config.horizon and seconds_left() > 1.5 * pace and self._running.any():
+            while (
+                step < self.config.horizon
+                and seconds_left() > 1.5 * pace
+                and (self._running & (self._limit > step)).any()
+            ):
                 self._choose(step)
                 self._imagine(step)
                 self._judge(step)
                 step += 1
                 now = seconds_left()
                 pace, before = max(pace, before - now), now
-            self._learn(step)
+            if step:
+                self._learn(step)
         return self._decide(step)
 
     # One cycle, in the order in which it runs.
@@ -148,6 +169,7 @@ class Dyna2:
             self.permanent.layout, self.permanent.keys, self.permanent.weights,
             self.transient.layout, self.transient.keys, self.transient.weights,
         )  # fmt: skip
+        self._remember_the_lost()
         self._predict_fleet()
         members, active, actions = self.model.members, np.flatnonzero(state.planned), len(self.actions)
         self._model_calls = 0
@@ -176,6 +198,7 @@ class Dyna2:
         self._length = np.zeros(rows, np.int64)
         self._limit = np.full(rows, horizon)
         self._running = np.ones(rows, np.bool_)
+        self._start = self._pose[:, :2].copy()
         self._penalty = np.zeros(rows)
         self._potential = np.array([self.potential(i, state.pose[i], state.twist[i, 0]) for i in active])[
             np.searchsorted(active, self._robot)
@@ -184,6 +207,17 @@ class Dyna2:
         self._features = np.empty((rows, FEATURES), np.float32)
         self._noise = self._rng.standard_normal((horizon, self.robots, REWARD))  # shared by a robot's rollouts
         self._record(0)
+
+    def _remember_the_lost(self) -> None:
+        """A robot that tells nothing any more is taken to end its last braking path and to stand there for a while.
+
+        Later it is what the lasers of the others see of it.
+        """
+        present = ~np.isnan(self._state.pose[:, 0])
+        stride = round(STEP / PATH_STEP)
+        self._paths = np.concatenate([self._paths[:, stride:], self._paths[:, -1:].repeat(stride, axis=1)], axis=1)
+        self._lost_for = np.where(present, 0, self._lost_for + 1)
+        self._paths[self._lost_for * STEP > _LOST_MEMORY] = np.nan
 
     def _predict_fleet(self) -> None:
         """What each robot is expected to do: the path it chose last time, one step on; standing robots stay."""
@@ -196,6 +230,7 @@ class Dyna2:
         drift = self._state.pose[:, None, :2] - expected[:, :1, :2]
         expected[:, :, :2] += drift  # where the robot really is
         expected[~present] = np.nan
+        expected[~present, :, :2] = self._paths[~present, -1, None]
         self._expected = expected
 
     def _choose(self, step: int) -> None:
@@ -250,7 +285,7 @@ class Dyna2:
         judge(
             step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
             self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance,
-            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty,
+            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty, self._start,
         )  # fmt: skip
         self._length[moving] = step + 1
         self._running[moving & ~going] = False
@@ -268,11 +303,14 @@ class Dyna2:
             self._length, self._robot, self._running, self._delay, self._states, self._memories, self._state.goal_index,
             self._discount, total,
         )  # fmt: skip
+        np.nan_to_num(total, copy=False, nan=-np.inf, posinf=-np.inf)  # a model that answers nonsense plans nothing
         order = np.argsort(total[0], kind="stable")  # later assignments win: the best row of each robot and action
         self._best_row[self._robot[order], self._first[order]] = order
         self._action_value[self._robot[order], self._first[order]] = total[0][order]
         for robot in np.flatnonzero(self._state.planned):
             row = self._best_row[robot, np.argmax(self._action_value[robot])]
+            if not np.isfinite(total[0, row]):
+                continue
             for step in range(0, self._length[row], 3):
                 x, y, yaw, speed, battery = self._states[step, row]
                 known = self.permanent.value((x, y, yaw), speed, battery, self._state.goal_index[robot])
@@ -284,7 +322,7 @@ class Dyna2:
         """Robots choose in turn, those that are nearly there first; each among the actions its braking rule admits."""
         state, actions = self._state, len(self.actions)
         present = ~np.isnan(state.pose[:, 0])
-        paths = np.full((self.robots, self._path_points, 2), np.nan)
+        paths = self._paths
         for robot in np.flatnonzero(present):
             braking_path(
                 state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
@@ -302,7 +340,7 @@ class Dyna2:
                 state.pose[robot], state.twist[robot], state.previous[robot], self.actions[action[robot]], self._limits,
                 self._timing[0], self._timing[1], paths[robot],
             )  # fmt: skip
-        self._publish(action, paths)
+        self._publish(action)
         return Plan(
             action=action,
             value=self._action_value,
@@ -323,21 +361,23 @@ class Dyna2:
         admissible = admissible & (self._speed <= state.speed_scale[robot] + 1e-9)
         if not admissible.any():
             return STOP
-        if state.fallback[robot]:
+        value = np.where(admissible, self._action_value[robot], -np.inf)
+        if state.fallback[robot] or not np.isfinite(value).any():  # nothing imagined: no model, or no time
             return greedy_action(
                 self.fields[robot], self._lattice, self._memories, robot, state.pose[robot], state.twist[robot],
                 state.battery[robot], state.goal_index, self.actions, self._motion, self._limits, self._reward,
                 self._radius, self._live.clearance, self._geometry, admissible,
             )  # fmt: skip
-        value = np.where(admissible & ~np.isnan(self._action_value[robot]), self._action_value[robot], -np.inf)
-        best = np.flatnonzero(admissible & (value >= value.max() - 1e-9))
+        best = np.flatnonzero(value >= value.max() - 1e-9)
         return int(self._rng.choice(best))  # ties are not always the first action
 
-    def _publish(self, action: np.ndarray, paths: np.ndarray) -> None:
+    def _publish(self, action: np.ndarray) -> None:
         """Tell the fleet what to expect: the imagined path of each choice, the braking path where there is none."""
         horizon = self.config.horizon
         for robot in range(self.robots):
             pose = self._state.pose[robot]
+            if np.isnan(pose[0]):
+                continue
             row = self._best_row[robot, action[robot]]
             self._expected[robot] = pose
             self._warm[robot] = STOP
@@ -347,8 +387,8 @@ class Dyna2:
                 self._expected[robot, length + 1 :] = self._states[length, row, :3]
                 self._warm[robot, : max(length - 1, 0)] = self._chosen[1:length, row]
                 self._warm[robot, max(length - 1, 0) :] = self._chosen[max(length - 1, 0), row]
-            elif not np.isnan(pose[0]) and self._state.fallback[robot]:
+            elif self._state.fallback[robot]:
                 stride = round(STEP / PATH_STEP)
-                points = paths[robot, ::stride][: horizon + 2]
+                points = self._paths[robot, ::stride][: horizon + 2]
                 self._expected[robot, : len(points), :2] = points
                 self._expected[robot, len(points) :, :2] = points[-1]

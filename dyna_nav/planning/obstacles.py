@@ -23,7 +23,7 @@ _SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it
 class ObstacleConfig:
     """What counts as an obstacle that is not in the map."""
 
-    cell: float = parameter(0.1, "size of a cell of the obstacle layer [m]", minimum=0.02, maximum=0.5)
+    cell: float = parameter(0.05, "size of a cell of the obstacle layer [m]", minimum=0.02, maximum=0.5)
     explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
     reach: float = parameter(6.0, "hits farther away than this are not entered [m]", minimum=1, maximum=100)
     memory: float = parameter(20.0, "time after which an unseen obstacle is forgotten [s]", minimum=0.1, maximum=3600)

@@ -19,6 +19,8 @@ from dyna_nav.planning.potential import UNREACHABLE, interpolate
 from dyna_nav.world_model.encoding import BODY_POINTS
 
 _LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
+_TOUCH = 0.005  # coming nearer by less is not coming nearer [m]
+NO_WAY = 5e4  # steps to go from which on no way leads to the goal
 _SEARCH = 5  # lattice cells around a position outside the lattice within which the nearest value is taken
 
 
@@ -28,13 +30,13 @@ def steps_to_go(field, lattice, x, y, yaw, speed, motion):
 
     lattice: origin x, y and resolution [m]; motion: full speed [m/s], acceleration, deceleration [m/s^2] and the share
     of the time to regain speed that counts. Where the lattice has no value (a robot pushed against a wall) the nearest
-    cell's counts, plus driving there at a tenth of full speed; 1e5 where there is none.
+    cell's counts, plus driving there at a tenth of full speed; more than NO_WAY where there is none.
     """
     time = interpolate(field, lattice[0], lattice[1], lattice[2], x, y, yaw)
     if time >= UNREACHABLE:
         rows, cols = field.shape[0], field.shape[1]
         row, col = int((y - lattice[1]) / lattice[2]), int((x - lattice[0]) / lattice[2])
-        time = 1e4
+        time = 2.0 * NO_WAY * STEP
         for r in range(max(0, row - _SEARCH), min(rows, row + _SEARCH + 1)):
             for c in range(max(0, col - _SEARCH), min(cols, col + _SEARCH + 1)):
                 best = field[r, c, 0]
@@ -128,12 +130,14 @@ def live_clearances(pose, live, geometry, out):
 
 @njit(cache=True, nogil=True)
 def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, delay, fields, lattice, motion, reward,
-          radius, live, geometry, predicted, nearness, penalty):  # fmt: skip
+          radius, live, geometry, predicted, nearness, penalty, start):  # fmt: skip
     """Shaped reward of one imagined step, written into delay [steps, rows]; ends rows that collide or arrive.
 
     delay = r + Phi(s') - Phi(s) - penalty, with Phi(goal) = 0 after the goal's reward. predicted [fleet, steps + 1, 2]
     are the positions [m] that the fleet expects (NaN: absent); nearness:
     distance beyond contact [m] and price per second of coming nearer than that. penalty [rows] is the uncertainty's.
+    Who is in touch with something already at the start [rows, 2] (or seems to be, by the noise of localisation) crashes
+    only by coming nearer to it.
     """
     for row in range(robot_of.size):
         if not running[row]:
@@ -141,13 +145,15 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
         robot = robot_of[row]
         x, y, yaw = pose[row, 0], pose[row, 1], pose[row, 2]
         gained = reward[1] - penalty[row]
-        crash = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < radius
+        room = clearance_at(live, geometry[0], geometry[1], geometry[2], start[row, 0], start[row, 1])
+        crash = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < min(radius, room - _TOUCH)
         for other in range(predicted.shape[0]):
             if other == robot or math.isnan(predicted[other, 0, 0]):
                 continue
             gap = math.hypot(x - predicted[other, step + 1, 0], y - predicted[other, step + 1, 1]) - 2.0 * radius
             if gap < 0.0:
-                crash = True
+                room = math.hypot(start[row, 0] - predicted[other, 0, 0], start[row, 1] - predicted[other, 0, 1])
+                crash = crash or gap < room - 2.0 * radius - _TOUCH
             elif gap < nearness[0]:
                 gained -= nearness[1] * STEP * (1.0 - gap / nearness[0])
         heading_error = abs((yaw - goal[row, 2] + math.pi) % (2 * math.pi) - math.pi)
