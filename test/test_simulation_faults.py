@@ -166,6 +166,13 @@ def test_robots_start_at_chargers_then_other_stations_then_anywhere_apart():
     assert not np.allclose(Simulation(site, 6, seed=4).true_pose, poses)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_robots_start_clear_of_pallets(seed):
+    simulation = Simulation(hall(8, 8), 4, seed, pallets=[(3, 4, 0.4), (5.5, 4, 1.2)])
+    drive(simulation, (0, 0), 0.2)
+    assert not simulation.collisions
+
+
 def test_a_hall_that_is_too_small_for_its_robots_is_refused():
     with pytest.raises(ValueError, match=r"room for \d of 9 robots"):
         Simulation(hall(2.5, 2.5), 9, seed=0)

@@ -1,6 +1,7 @@
 """What the simulated robot perceives: ranges to what is really there, a slightly wrong pose, wheels and gyroscope."""
 
 import math
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -118,6 +119,21 @@ def test_range_noise_is_as_large_as_configured():
     angles = known.scan_angles
     exact = np.minimum(4.9 / np.maximum(np.abs(np.cos(angles)), 1e-9), 4.9 / np.maximum(np.abs(np.sin(angles)), 1e-9))
     assert np.std(known.scan[0] - exact) == pytest.approx(0.01, rel=0.3)
+
+
+def test_the_noise_of_one_scan_says_nothing_of_the_next():
+    simulation = world((5, 5, 0), site=hall(10, 10), config=replace(QUIET, scan_noise=0.01))
+    errors = []
+    for _ in range(2):
+        errors.append(simulation.observe().scan[0])
+        simulation.step(np.zeros((1, 2)))
+    first, second = np.array(errors) - np.minimum(4.9 / _side(simulation, np.cos), 4.9 / _side(simulation, np.sin))
+    lags = [abs(np.corrcoef(first, np.roll(second, lag))[0, 1]) for lag in range(360)]
+    assert max(lags) < 0.3
+
+
+def _side(simulation, function):
+    return np.maximum(np.abs(function(simulation.observe().scan_angles)), 1e-9)
 
 
 def test_looking_twice_shows_the_same():

@@ -99,12 +99,11 @@ class Faults:
         if fault not in SCAN_FAULTS:
             raise ValueError(f"fault is {fault!r}; it must be one of {SCAN_FAULTS}")
         self._scan_fault[self._index(robot)] = fault
-        self._observed = self._last_scan = None
+        self._last_scan = None
 
     def jump_odometry(self, robot: int, dx: float, dy: float, dyaw: float) -> None:
         """Shift a robot's localised pose (m, m, rad; map frame) from now on, on top of earlier jumps."""
         self._jump[self._index(robot)] += finite((dx, dy, dyaw), (3,), "jump")
-        self._observed = None
 
     def stall(self, robot: int, stalled: bool = True) -> None:
         """Make a robot ignore its commands and stand (its drives brake it); False ends it."""

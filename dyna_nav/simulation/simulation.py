@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STEP, RobotModel
+from dyna_nav.mdp import STEP, RobotModel, wrap_angle
 from dyna_nav.simulation import drive, laser
 from dyna_nav.simulation.collisions import Collision, CollisionLog
 from dyna_nav.simulation.config import Pallet, SimulationConfig
@@ -22,7 +22,7 @@ from dyna_nav.simulation.spawn import check_pallet, check_poses, spawn_poses
 from dyna_nav.simulation.world import TRACK, WALL, World, build_world, set_payload, yaw_of
 from dyna_nav.site import Site
 
-MOST_PAIRS = 256  # touching at once
+MOST_PAIRS = 16  # that touch at once, per robot
 
 
 class Simulation(Faults):
@@ -61,8 +61,7 @@ class Simulation(Faults):
         self._scan_key = np.random.SeedSequence([seed, 2]).generate_state(2, np.uint64)
         self._pallets = {k: entry if isinstance(entry, Pallet) else Pallet(*entry) for k, entry in enumerate(pallets)}
         if poses is None:
-            taken = np.array([(pallet.x, pallet.y) for pallet in self._pallets.values()]).reshape(-1, 2)
-            poses = spawn_poses(self._hall, robots, self.robot_model.radius, spawning, taken)
+            poses = spawn_poses(self._hall, robots, self.robot_model.radius, spawning, self._pallets.values())
         poses = finite(poses, (robots, 3), "poses")
         check_poses(self._hall, poses, self.robot_model.radius)
         for pallet in self._pallets.values():
@@ -78,11 +77,10 @@ class Simulation(Faults):
         self._prepare()
         self._error = self._sensing.standard_normal((robots, 3)) * self._sigma[:3]
         self._twist = np.zeros((robots, 2))
-        self._observed: Observation | None = None
         self._last_scan: np.ndarray | None = None
         self._scanned = -1  # the period of the last scan
-        self._pairs = np.zeros((MOST_PAIRS, 2), np.int64)
-        self._where = np.zeros(MOST_PAIRS, np.int64)
+        self._pairs = np.zeros((MOST_PAIRS * robots, 2), np.int64)
+        self._where = np.zeros(MOST_PAIRS * robots, np.int64)
         Faults.__init__(self, robots)
         if payloads is not None:
             self.payload[:] = finite(payloads, (robots,), "payloads", minimum=0.0)
@@ -107,7 +105,6 @@ class Simulation(Faults):
         noise = self._sensing.standard_normal((ticks, self.robots, 5))
         for tick in range(ticks):
             self._tick(commands, noise[tick])
-        self._observed = None
 
     def _tick(self, commands: np.ndarray, noise: np.ndarray) -> None:
         config, world, qvel = self.config, self._world, self._qvel
@@ -172,20 +169,12 @@ class Simulation(Faults):
 
         The laser scans when first asked within each ``config.scan_period``; until the next one its scan stays.
         """
-        if self._observed is None:
-            pose = self.true_pose + self._error + self._jump
-            pose[:, 2] = (pose[:, 2] + math.pi) % (2 * math.pi) - math.pi
-            self._observed = Observation(
-                self.time, pose, self._twist.copy(), self.battery.copy(), self.goals.copy(), self._scan(),
-                self._scan_angles, self.config.scan_max,
-            )  # fmt: skip
-        if not np.array_equal(self._observed.goal, self.goals, equal_nan=True):
-            known = self._observed
-            self._observed = Observation(
-                known.time, known.pose, known.twist, known.battery, self.goals.copy(), known.scan,
-                known.scan_angles, known.scan_max,
-            )  # fmt: skip
-        return self._observed
+        pose = self.true_pose + self._error + self._jump
+        pose[:, 2] = wrap_angle(pose[:, 2])
+        return Observation(
+            self.time, pose, self._twist.copy(), self.battery.copy(), self.goals.copy(), self._scan().copy(),
+            self._scan_angles, self.config.scan_max,
+        )  # fmt: skip
 
     def _scan(self) -> np.ndarray:
         config, hall = self.config, self._hall.map
@@ -201,8 +190,9 @@ class Simulation(Faults):
             self.true_pose, self._scan_angles, config.scan_max, self._leaps, hall.resolution, *hall.origin,
             self.robot_model.radius, np.array(boxes).reshape(-1, 5), ranges,
         )  # fmt: skip
-        # The noise is a function of seed and time, so that it does not matter who looks how often.
-        noise = np.random.Generator(np.random.Philox(key=self._scan_key, counter=self._ticks))
+        # The noise is a function of seed and time, so that it does not matter who looks how often; the counter's lowest
+        # word is left to the draws of one scan.
+        noise = np.random.Generator(np.random.Philox(key=self._scan_key, counter=self._ticks << 64))
         ranges += config.scan_noise * noise.standard_normal(ranges.shape)
         np.maximum(ranges, 0.0, out=ranges)
         ranges[ranges > config.scan_max] = np.inf

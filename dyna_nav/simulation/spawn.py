@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from dyna_nav.simulation.config import Pallet
@@ -13,9 +15,9 @@ OVERLAP = 0.03  # that a given pose may reach into a wall [m]: less than a cell,
 
 
 def spawn_poses(
-    site: Site, robots: int, radius: float, rng: np.random.Generator, taken: np.ndarray | None = None
+    site: Site, robots: int, radius: float, rng: np.random.Generator, pallets: Iterable[Pallet] = ()
 ) -> np.ndarray:
-    """Poses [robots, 3] (x, y, yaw; map frame), clear of walls, of each other and of taken [m, 2] (x, y).
+    """Poses [robots, 3] (x, y, yaw; map frame), clear of walls, of each other and of pallets.
 
     Raises ValueError when the site has no room for that many robots.
     """
@@ -23,13 +25,14 @@ def spawn_poses(
         (site.stations[k] for k in rng.permutation(len(site.stations))), key=lambda station: station.kind != "charger"
     )
     chosen: list[tuple[float, float, float]] = []
-    occupied = [] if taken is None else [tuple(xy) for xy in taken]
+    pallets = list(pallets)
 
     def offer(x: float, y: float, yaw: float) -> None:
-        apart = all(np.hypot(x - ox, y - oy) >= SEPARATION * radius for ox, oy in occupied)
-        if apart and len(chosen) < robots and site.standable(np.array([x, y]), radius + MARGIN):
+        spot = np.array([x, y])
+        apart = all(np.hypot(x - ox, y - oy) >= SEPARATION * radius for ox, oy, _ in chosen)
+        apart = apart and all(_gap(pallet, spot) >= radius + MARGIN for pallet in pallets)
+        if apart and len(chosen) < robots and site.standable(spot, radius + MARGIN):
             chosen.append((x, y, yaw))
-            occupied.append((x, y))
 
     for station in stations:
         offer(station.x, station.y, station.yaw)
@@ -76,8 +79,15 @@ def check_pallet(site: Site, pallet: Pallet, robots: np.ndarray, radius: float) 
     inside = site.map.contains(ground)
     if not inside.all() or not site.map.free[site.map.cell_of(ground)].all():
         raise ValueError(f"a pallet at ({pallet.x:.2f}, {pallet.y:.2f}) would stand in a wall of site {site.name!r}")
-    dx, dy = robots[:, 0] - pallet.x, robots[:, 1] - pallet.y
-    beyond_length = np.maximum(np.abs(c * dx + s * dy) - pallet.length / 2, 0)
-    gap = np.hypot(beyond_length, np.maximum(np.abs(c * dy - s * dx) - pallet.width / 2, 0))
+    gap = _gap(pallet, robots)
     if (gap < radius).any():
         raise ValueError(f"a pallet at ({pallet.x:.2f}, {pallet.y:.2f}) would stand on robot {int(np.argmin(gap))}")
+
+
+def _gap(pallet: Pallet, points: np.ndarray) -> np.ndarray:
+    """Distance [...] (m) of points [..., 2 or more] (x, y, ...) to a pallet; 0 on it."""
+    c, s = np.cos(pallet.yaw), np.sin(pallet.yaw)
+    dx, dy = points[..., 0] - pallet.x, points[..., 1] - pallet.y
+    beyond_length = np.maximum(np.abs(c * dx + s * dy) - pallet.length / 2, 0)
+    beyond_width = np.maximum(np.abs(c * dy - s * dx) - pallet.width / 2, 0)
+    return np.hypot(beyond_length, beyond_width)
