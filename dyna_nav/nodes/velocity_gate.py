@@ -33,6 +33,9 @@ from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
 from dyna_nav.safety.inputs import stamp_seconds
 
 _LAST_ZEROS = 5  # zero commands to every robot before the gate leaves
+# For subscriptions that hear every publisher, or need not hear some: the warnings of a mismatch would cost, each time
+# that the executor waits, as much as the subscription itself.
+_NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 _ERRORS = (causes.EMERGENCY_STOP, causes.ODOMETRY_BAD, causes.SCAN_BAD, causes.COMMAND_BAD)
 
 
@@ -63,9 +66,9 @@ class GatedRobot:
             TwistStamped if parameters.cmd_vel_stamped else Twist, topic("cmd_vel"), QoSProfile(depth=1)
         )
         node.create_subscription(TwistStamped, topic("cmd_vel_planned"), self._on_command, QoSProfile(depth=1))
-        node.create_subscription(Odometry, topic("odom"), self._on_odometry, qos_profile_sensor_data)
-        node.create_subscription(LaserScan, topic("scan"), self._on_scan, qos_profile_sensor_data)
-        node.watch_emergency_stop(topic("emergency_stop"), self)
+        for kind, short, callback in ((Odometry, "odom", self._on_odometry), (LaserScan, "scan", self._on_scan)):
+            node.create_subscription(kind, topic(short), callback, qos_profile_sensor_data, event_callbacks=_NO_EVENTS)
+        node.watch_emergency_stop(topic("emergency_stop"), (self,))
 
     def decide(self, answering_command: bool) -> None:
         """Decide anew and tell the wheels: each command is answered, and so is everything that changes between two.
@@ -141,28 +144,27 @@ class VelocityGateNode(Node):
             raise ValueError(f"parameter robots is {list(parameters.robots)}; each robot must be named once")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.robots = [GatedRobot(self, name, parameters) for name in parameters.robots or ("",)]
-        for robot in self.robots:
-            self.watch_emergency_stop("/emergency_stop", robot)
+        self.watch_emergency_stop("/emergency_stop", self.robots)
         # Steady clocks: with simulated time, a simulator that stands still must not stop the gate's decisions.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / parameters.rate, self._decide, clock=steady)
         self.create_timer(1.0, self._report, clock=steady)
 
-    def watch_emergency_stop(self, topic: str, robot: GatedRobot) -> None:
-        """Obey an emergency stop, be it latched (a gate that starts late hears of it) or not.
+    def watch_emergency_stop(self, topic: str, robots: Sequence[GatedRobot]) -> None:
+        """Let robots obey an emergency stop, be it latched (a gate that starts late hears of it) or not.
 
         Two subscriptions, because a latched one hears only latched publishers; hearing both does no harm.
         """
         name = self.resolve_topic_name(topic)
 
         def obey(message: Bool) -> None:
-            robot.gate.on_emergency_stop(message.data, name)
-            robot.decide(answering_command=False)
+            for robot in robots:
+                robot.gate.on_emergency_stop(message.data, name)
+                robot.decide(answering_command=False)
 
-        silent = SubscriptionEventCallbacks(incompatible_qos=lambda _: None, use_default_callbacks=False)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Bool, topic, obey, QoSProfile(depth=10))
-        self.create_subscription(Bool, topic, obey, latched, event_callbacks=silent)
+        self.create_subscription(Bool, topic, obey, latched, event_callbacks=_NO_EVENTS)
 
     def on_change(self, robot: GatedRobot, decision: GateDecision) -> None:
         """Report a robot that was stopped or may go on, at once."""
