@@ -30,12 +30,12 @@ from dyna_nav.world_model.ensemble import MEMBERS, Ensemble, gaussian_nll
 class TrainingConfig:
     """Numbers of the training run."""
 
-    epochs: int = 24
-    batch: int = 1024  # rows per member and step
+    epochs: int = 40
+    batch: int = 512  # rows per member and step
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     clip: float = 1.0  # greatest norm of one member's gradient
-    patience: int = 8  # epochs without improvement before the training ends
+    patience: int = 10  # epochs without improvement before the training ends
     priority_exponent: float = 0.6
     priority_share: float = 0.5  # share of each batch drawn by error, the rest uniformly
     seed: int = 0
