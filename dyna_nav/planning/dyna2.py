@@ -49,7 +49,7 @@ class Dyna2Config:
     cautious_horizon: int = parameter(5, "steps of a rollout when the ensemble is uncertain", minimum=1, maximum=100)
     uncertain: float = parameter(0.3, "uncertainty above which rollouts are cautious", minimum=0, maximum=100)
     very_uncertain: float = parameter(0.5, "uncertainty above which a rollout is cut short", minimum=0, maximum=100)
-    uncertainty_penalty: float = parameter(0.1, "price of uncertainty per step", minimum=0, maximum=10)
+    uncertainty_penalty: float = parameter(0.1, "price per step of uncertainty beyond uncertain", minimum=0, maximum=10)
     change: float = parameter(0.15, "probability per step that a rollout changes its action", minimum=0, maximum=1)
     greedy: float = parameter(0.5, "share of those changes that go to the greedy action", minimum=0, maximum=1)
     transient_rate: float = parameter(0.2, "learning rate of the transient memory", minimum=0, maximum=1)
@@ -200,6 +200,7 @@ class Dyna2:
         self._running = np.ones(rows, np.bool_)
         self._start = self._pose[:, :2].copy()
         self._penalty = np.zeros(rows)
+        self._doubts = np.zeros((self.robots, actions))
         self._potential = np.array([self.potential(i, state.pose[i], state.twist[i, 0]) for i in active])[
             np.searchsorted(active, self._robot)
         ]
@@ -266,14 +267,15 @@ class Dyna2:
             return
         epistemic, _ = self.model.disagreement(self._features[held])
         self._model_calls += held.size * self.model.members
-        table = np.zeros((self.robots, len(self.actions)))
+        table = self._doubts  # keeps the last value of actions whose held rollout has ended
         table[self._robot[held], self._first[held]] = epistemic
         if step == 0:
-            self._uncertainty = table
+            self._uncertainty = table.copy()
             cautious = table[self._robot, self._first] > self.config.uncertain
             self._limit[cautious] = min(self.config.cautious_horizon, self.config.horizon)
         doubt = table[self._robot, self._first]
-        self._penalty = self.config.uncertainty_penalty * doubt
+        # Among familiar actions uncertainty differs by more than their worth does: only the excess is priced.
+        self._penalty = self.config.uncertainty_penalty * np.maximum(doubt - self.config.uncertain, 0.0)
         if step > 0:
             self._limit[doubt > self.config.very_uncertain] = np.minimum(
                 self._limit[doubt > self.config.very_uncertain], step + 1
