@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dyna_nav.mdp import RobotModel
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.rehearsal import rehearse
+from dyna_nav.site import Site
 
 if TYPE_CHECKING:
     from dyna_nav.nodes.planner import PlannerNodeConfig
@@ -15,15 +18,18 @@ if TYPE_CHECKING:
 CONTROLLER = "dyna_nav.planning:Dyna2Controller"
 
 
-def load_controller(config: PlannerNodeConfig, plan: PlannerConfig):
+def load_controller(config: PlannerNodeConfig, plan: PlannerConfig, site: Site, robot_model: RobotModel):
     """The controller that the parameters ask for; other classes than Dyna-2 are called without arguments.
 
+    Dyna-2 is rehearsed on the site first, so that nothing is compiled or loaded once the schedule runs.
     Besides the :class:`dyna_nav.controller.Controller` methods the planner reads ``report``, ``warnings``,
     ``model_version`` and ``provider`` and calls ``close()``, as Dyna2Controller has them.
     Raises ValueError, one sentence, for a class that is not there, and what the class itself raises.
     """
     if config.controller == CONTROLLER:
         memory = memory_folder(config.memory)
+        rehearsed = Dyna2Controller.from_bundle(config.model or None, plan, None, config.provider)
+        rehearse(rehearsed, site, len(config.robots), robot_model)
         return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
     module, _, name = config.controller.partition(":")
     try:

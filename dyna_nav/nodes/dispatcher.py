@@ -7,7 +7,6 @@ refused); publishes ``<robot>/goal_pose`` and ``dispatcher/status``.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.nodes.diagnostics import robot_reports, same_goal
 from dyna_nav.nodes.messages import LATCHED, NEWEST, SENSOR, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
-from dyna_nav.nodes.process import run
+from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import parameter
 from dyna_nav.site import resolve_site
@@ -139,10 +138,10 @@ class Dispatcher(Node):
         }
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the process."""
-    return run(Dispatcher)
+    serve(Dispatcher)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from nav_msgs.msg import OccupancyGrid
@@ -12,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 from dyna_nav.nodes.markers import station_markers
 from dyna_nav.nodes.messages import LATCHED, grid_message
 from dyna_nav.nodes.parameters import declare_parameters
-from dyna_nav.nodes.process import run
+from dyna_nav.nodes.process import serve
 from dyna_nav.parameters import parameter
 from dyna_nav.site import resolve_site
 
@@ -37,10 +36,10 @@ class MapPublisher(Node):
         self._stations.publish(station_markers(site.stations, stamp))
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the process."""
-    return run(MapPublisher)
+    serve(MapPublisher)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import os
 import resource
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, robo
 from dyna_nav.nodes.markers import robot_markers
 from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
 from dyna_nav.nodes.parameters import declare_parameters
-from dyna_nav.nodes.process import run
+from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
 from dyna_nav.parameters import parameter
 from dyna_nav.planning import PlannerConfig
@@ -131,10 +130,8 @@ class Planner(LifecycleNode):
             raise ValueError(f"parameter robots is {list(self._config.robots)}; it must name each robot once")
         self._tolerance: GoalTolerance = plan.tolerance
         self._site = resolve_site(self._config.map)
-        self._controller = load_controller(self._config, plan)
+        self._controller = load_controller(self._config, plan, self._site, self._robot)
         self._controller.reset(self._site, robots, np.random.default_rng(self._config.seed), self._robot)
-        if hasattr(self._controller, "warmup"):
-            self._controller.warmup()  # nothing is to be compiled or loaded once the schedule runs
         self._reports = [RobotReport() for _ in range(robots)]
         self._safe_stops = [Counter() for _ in range(robots)]
         self._goals = np.full((robots, 3), np.nan)
@@ -348,10 +345,10 @@ def reason_kind(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the process."""
-    return run(Planner)
+    serve(Planner)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -47,3 +49,15 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def serve(make_node: Callable[[], Node]) -> NoReturn:
+    """:func:`run`, then leave at once with its exit status: for the entry points of processes.
+
+    Everything was closed by then. The interpreter would spend another second on taking numba and ONNX Runtime apart,
+    and wait for a route that is being computed for nobody.
+    """
+    status = run(make_node)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import json
-import sys
 import time
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from std_msgs.msg import Header, String
 
 from dyna_nav.nodes.messages import EVENTS, MAP_FRAME, NEWEST, SENSOR_SOURCE, pose_message
 from dyna_nav.nodes.parameters import declare_parameters
-from dyna_nav.nodes.process import run
+from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Collision, Simulation, SimulationConfig
@@ -188,10 +187,10 @@ def _stamp(seconds: float) -> Time:
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the process."""
-    return run(Simulator)
+    serve(Simulator)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
