@@ -18,7 +18,6 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
@@ -31,6 +30,11 @@ from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
 from dyna_nav.safety.inputs import stamp_seconds
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 _LAST_ZEROS = 5  # zero commands to every robot before the gate leaves
 # For subscriptions that hear every publisher, or need not hear some: the warnings of a mismatch would cost, each time
