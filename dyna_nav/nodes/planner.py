@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import resource
 import time
@@ -149,6 +150,8 @@ class Planner(LifecycleNode):
         """Begin to drive."""
         outcome = super().on_activate(state)
         self._lifecycle = "active"
+        gc.collect()
+        gc.freeze()  # a collection that visits all of numba's objects takes as long as a cycle
         self._begun, self._cycle = time.monotonic(), 0
         self._sent = np.zeros((len(self._ports), 2))
         self._watchdog = Watchdog(self._deadline, self._stop_robots, self._resend)
@@ -207,6 +210,7 @@ class Planner(LifecycleNode):
         self._watchdog.begin()
         inputs = [port.input() for port in self._ports]
         observation = self._observe(inputs, begun)
+        self._controller.executed(np.array([port.executed for port in self._ports]))
         commands = self._controller.act(observation)
         self._watchdog.end()
         verdict = self._monitor.finish(time.monotonic() - begun, commands)

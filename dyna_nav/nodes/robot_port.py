@@ -58,6 +58,7 @@ class RobotPort:
         self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
         self._source = make_pose_source(pose_source, node, name, odometry_frame)
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
+        self.executed = np.full(2, np.nan)  # what the velocity gate last let through; NaN before it said anything
         self._battery, self._scan = 1.0, np.full(len(scan_angles), np.inf)
         self.scan_max = 0.0  # range of the laser [m]; 0 before the first scan
         self._odometry_at = self._scan_at = -np.inf  # steady time of reception [s]
@@ -71,6 +72,7 @@ class RobotPort:
             node.create_subscription(LaserScan, f"{name}/scan", self._on_scan, SENSOR),
             node.create_subscription(BatteryState, f"{name}/battery_state", self._on_battery, SENSOR),
             node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST),
+            node.create_subscription(TwistStamped, f"{name}/cmd_vel", self._on_executed, SENSOR),
         ]
 
     def close(self) -> None:
@@ -126,6 +128,9 @@ class RobotPort:
         if self._scan_fault is None:
             self._scan_at = time.monotonic()
             self._scan, self.scan_max = ranges_at(self._scan_angles, message), message.range_max
+
+    def _on_executed(self, message: TwistStamped) -> None:
+        self.executed = np.array([message.twist.linear.x, message.twist.angular.z])
 
     def _on_battery(self, message: BatteryState) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")

@@ -248,6 +248,15 @@ class Dyna2Controller:
         )
         return commands
 
+    def executed(self, commands: np.ndarray) -> None:
+        """What reached the wheels [n, 2] (m/s, rad/s; NaN: unknown) since the last cycle, as far as anybody else decides.
+
+        Without it a robot that the velocity gate holds would look as if it disobeyed, and its state as novel.
+        """
+        self._sent = np.where(np.isfinite(commands), commands, self._sent)
+        if self._vigilance is not None:
+            self._vigilance.executed(self._sent)
+
     def _take_potentials(self, observation: Observation, present: np.ndarray) -> None:
         for robot, future in enumerate(self._potential):
             if future is not None and not self._ready[robot] and future.done():

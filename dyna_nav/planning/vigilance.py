@@ -65,6 +65,10 @@ class Vigilance:
             error=self._breaker.error,
         )
 
+    def executed(self, commands: np.ndarray) -> None:
+        """What reached the wheels [n, 2] since (NaN: unknown), where something else than the planner decided that."""
+        self._residuals.executed(commands)
+
     def commanded(self, observation: Observation, commands: np.ndarray) -> None:
         """What was sent [n, 2] (m/s, rad/s) for that observation: the next one is judged by it."""
         self._residuals.commanded(observation, commands)
