@@ -27,8 +27,8 @@ EXTRAS = {
         "ros-jazzy-std-srvs>=5.3,<6",
         "ros-jazzy-visualization-msgs>=5.3,<6",
     ],
-    "simulation": ["mujoco>=3.2", "rich>=13.0", "matplotlib>=3.7"],
-    "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.2", "rich>=13.0"],
+    "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
+    "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0"],
     "gpu": ["onnxruntime-gpu>=1.17"],
     "test": ["pytest>=8.0", "hypothesis>=6.100", "psutil>=5.9"],
 }

@@ -34,6 +34,15 @@ class TestMonitor:
         assert np.array_equal(verdict.commands, commands(0.5))
         assert (verdict.late, verdict.reason, monitor.misses) == (True, None, 1)
 
+    def test_commands_that_left_late_count_as_a_miss_once(self):
+        monitor = DeadlineMonitor()
+        monitor.finish(ON_TIME, commands(0.5))
+        monitor.sent(LATE)
+        assert monitor.misses == 1
+        monitor.finish(LATE, commands(0.5))
+        monitor.sent(LATE)
+        assert monitor.misses == 2
+
     def test_late_before_there_was_any_answer_means_standing(self):
         assert not DeadlineMonitor().finish(LATE, commands(1.5)).commands.any()
 

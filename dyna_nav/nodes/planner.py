@@ -216,7 +216,9 @@ class Planner(LifecycleNode):
         verdict = self._monitor.finish(time.monotonic() - begun, commands)
         self._sent = verdict.commands
         self._resend()
-        self._cycle_ms.add(1e3 * (time.monotonic() - begun))
+        duration = time.monotonic() - begun
+        self._monitor.sent(duration)
+        self._cycle_ms.add(1e3 * duration)
         self._report(observation, [entry.fault for entry in inputs], verdict)
 
     def _note_jitter(self, begun: float) -> None:

@@ -73,6 +73,7 @@ class DeadlineMonitor:
         self.misses = 0
         self._in_a_row = 0
         self._on_time = 0
+        self._late = False
         self._previous: np.ndarray | None = None
         self._reason: str | None = None
 
@@ -100,7 +101,14 @@ class DeadlineMonitor:
         else:
             answer = commands
         self._previous = answer.copy()
+        self._late = late
         return Verdict(answer, late, self._reason)
+
+    def sent(self, duration: float) -> None:
+        """The commands of the cycle just judged were out after `duration` [s]: late in sending is a miss as well."""
+        if not self._late and not duration <= self._config.budget:
+            self._late = True
+            self.misses += 1
 
 
 class Watchdog:
