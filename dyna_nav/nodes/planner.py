@@ -264,6 +264,7 @@ class Planner(LifecycleNode):
                     refusal = f"{topic}: {error}"
                 else:
                     self._goals[index] = goal
+                    self._reports[index] = dataclasses.replace(self._reports[index], state="driving", stop_reason="")
                     self.get_logger().info(f"{topic}: accepted ({goal[0]:.2f}, {goal[1]:.2f}, {goal[2]:.2f})")
             if refusal:
                 self.get_logger().error(f"{refusal}; the robot keeps what it was doing")

@@ -6,7 +6,6 @@ robots are sent to one station. Nothing here knows of ROS or of the wall clock; 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +13,9 @@ import numpy as np
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
 from dyna_nav.parameters import parameter
 from dyna_nav.site import Site, Station
-from dyna_nav.site.fields import geodesic_distance
+from dyna_nav.site.fields import distance_at, geodesic_distance
 
 HOLDING = 1.0  # a robot this near to a station keeps others from being sent there [m]
-
-NEAR = 3  # cells around a robot in which its way may begin
 
 
 @dataclass(frozen=True)
@@ -204,11 +201,4 @@ class TripStream:
             self._distances[station.name] = geodesic_distance(
                 self.site, np.array([station.x, station.y]), self.robot_model.radius
             )
-        if not self.site.map.contains(pose[:2]):
-            return math.inf
-        row, col = (int(index) for index in self.site.map.cell_of(pose[:2]))
-        distance = self._distances[station.name]
-        if np.isfinite(distance[row, col]):
-            return float(distance[row, col])
-        # A robot may stand a little nearer to a rack than it may drive; its way begins at the nearest cells.
-        return float(distance[max(row - NEAR, 0) : row + NEAR + 1, max(col - NEAR, 0) : col + NEAR + 1].min())
+        return distance_at(self.site, self._distances[station.name], pose[:2])

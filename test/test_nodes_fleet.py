@@ -1,0 +1,101 @@
+"""``dyna-nav fleet`` as a user runs it: a process with children, its JSON, its picture, Ctrl-C and a killed planner."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from ros_harness import ROOT, RosHarness, RosProcess
+
+from dyna_nav.nodes.diagnostics import planner_report
+from dyna_nav.nodes.messages import NEWEST
+
+FLEET = [sys.executable, "-m", "dyna_nav.cli", "fleet", "--headless", "--map", "random:3", "--robots", "2"]
+SLOW_START = 120.0  # [s]
+
+
+def test_two_robots_make_their_trips_without_a_collision(tmp_path):
+    out, picture = tmp_path / "out.json", tmp_path / "out.png"
+    command = [*FLEET, "--trips", "2", "--seed", "1", "--memory", "none", "--json", str(out), "--picture", str(picture)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROS_")}
+    end = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, env=environment)
+    assert end.returncode == 0, end.stdout + end.stderr
+    outcome = json.loads(out.read_text())
+    assert (outcome["trips_completed"], outcome["trips_failed"], outcome["collisions"]) == (2, 0, 0)
+    assert len(outcome["travel_time_s"]) == 2
+    assert outcome["cycles"] > 0
+    assert set(outcome["cycle_ms"]) == {"p50", "p99", "p999", "max"}
+    assert {"deadline_misses", "safe_stops", "model_version", "provider", "first_command_s"} <= set(outcome)
+    assert outcome["provider"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+class WatchedRun:
+    """A long fleet run in the test's own ROS domain."""
+
+    def __init__(self, ros: RosHarness, tmp_path) -> None:
+        self.ros, self.json = ros, tmp_path / "out.json"
+        self.planner_pid, self.command = 0, 0.0
+        ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        ros.node.create_subscription(TwistStamped, "r1/cmd_vel", self._on_command, NEWEST)
+        options = ["--trips", "1000", "--memory", "none", "--json", str(self.json)]
+        self.process = RosProcess([*FLEET, *options], ros.domain)
+        ros.processes.append(self.process)
+
+    def _on_diagnostics(self, message):
+        planner = planner_report(message)
+        if planner is not None:
+            self.planner_pid = planner.pid
+
+    def _on_command(self, message):
+        self.command = abs(message.twist.linear.x) + abs(message.twist.angular.z)
+
+    def drives(self):
+        self.ros.wait_for(lambda: self.command > 0.1, "r1 to drive", SLOW_START)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with RosHarness("fleet_test") as ros:
+        yield WatchedRun(ros, tmp_path)
+
+
+def test_a_killed_planner_is_started_again_and_ctrl_c_leaves_nothing_behind(run):
+    run.drives()
+    killed = run.planner_pid
+    os.kill(killed, signal.SIGKILL)
+    run.ros.wait_for(lambda: run.command == 0.0, "r1 to be told to stand")
+    run.ros.wait_for(lambda: run.planner_pid != killed, "another planner", SLOW_START)
+    run.drives()
+    children = psutil.Process(run.process.pid).children(recursive=True)
+    assert len(children) == 5
+    run.process.send_signal(signal.SIGINT)
+    run.ros.wait_for(lambda: run.command == 0.0, "r1 to be told to stand")
+    assert run.process.wait() == 130
+    assert "Traceback" not in run.process.output
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert json.loads(run.json.read_text())["restarts"] == {"planner": 1}
+
+
+def test_no_process_outlives_a_run_that_was_killed(run):
+    run.drives()
+    children = psutil.Process(run.process.pid).children(recursive=True)
+    run.process.send_signal(signal.SIGKILL)
+    gone = lambda: not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]  # noqa: E731
+    run.ros.wait_for(gone, "every process to end")
+
+
+def test_a_run_whose_simulator_dies_ends_with_one_sentence_about_it(run):
+    run.drives()
+    command = ["dyna_nav.nodes.simulator"]
+    simulator = next(p for p in psutil.Process(run.process.pid).children() if command[0] in p.cmdline())
+    simulator.kill()
+    assert run.process.wait(60) == 1
+    assert "simulator was ended by SIGKILL" in run.process.output

@@ -1,0 +1,240 @@
+"""Two robots, real processes, real topics: simulator, gate and planner, and what the wheels hear when things fail."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import OccupancyGrid
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from ros_harness import RosHarness
+from std_msgs.msg import String
+
+from dyna_nav.nodes.diagnostics import RobotReport, gate_reports, planner_report, robot_reports, same_goal
+from dyna_nav.nodes.messages import EVENTS, LATCHED, NEWEST, pose_stamped
+from dyna_nav.site import resolve_site
+
+MAP, NAMES = "random:3", ["r1", "r2"]
+SLOW_START = 120.0  # a machine that compiles every kernel first [s]
+
+
+class Robots:
+    """The processes under test, and what is heard from them."""
+
+    def __init__(self, ros: RosHarness, memory) -> None:
+        self.ros, self.memory, self.site = ros, str(memory), resolve_site(MAP)
+        self.commands = dict.fromkeys(NAMES, math.nan)  # newest speed plus turn rate told to the wheels
+        self.reports = dict.fromkeys(NAMES, RobotReport())
+        self.gates = dict.fromkeys(NAMES, "")
+        self.sent: dict = dict.fromkeys(NAMES)  # goals
+        self._send_due = 0.0
+        self.planner_state = ""
+        self.goals = {name: ros.node.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST) for name in NAMES}
+        self._fault = ros.node.create_publisher(String, "simulator/fault", EVENTS)
+        for name in NAMES:
+            ros.node.create_subscription(TwistStamped, f"{name}/cmd_vel", self._hear(name), NEWEST)
+        ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        shared = {"robots": NAMES, "map": MAP}
+        self.simulator = ros.start("dyna_nav.nodes.simulator", {**shared, "seed": 1})
+        self.gate = ros.start("dyna_nav.nodes.velocity_gate", {"robots": NAMES, "use_sim_time": True})
+        self.planner = self.start_planner()
+
+    def start_planner(self):
+        parameters = {"robots": NAMES, "map": MAP, "use_sim_time": True, "memory": self.memory}
+        return self.ros.start("dyna_nav.nodes.planner", parameters)
+
+    def _hear(self, name):
+        def on_command(message):
+            self.commands[name] = abs(message.twist.linear.x) + abs(message.twist.angular.z)
+
+        return on_command
+
+    def _on_diagnostics(self, message):
+        self.reports.update(robot_reports(message))
+        self.gates.update((name, gate.reason) for name, gate in gate_reports(message))
+        planner = planner_report(message)
+        if planner is not None:
+            self.planner_state = planner.state
+
+    def fault(self, fault, **arguments):
+        self._fault.publish(String(data=json.dumps({"fault": fault, **arguments})))
+
+    def station(self, number):
+        station = [s for s in self.site.stations if s.kind != "charger"][number]
+        return np.array([station.x, station.y, station.yaw])
+
+    def send(self, name, pose, frame="map"):
+        self.goals[name].publish(pose_stamped(pose, self.ros.node.get_clock().now().to_msg(), frame))
+
+    def keep_driving(self, name):
+        """A condition: the robot is told to move; sends it on to another free station when it has none or is there."""
+        report = self.reports[name]
+        has_sent = self.sent[name] is not None
+        if not has_sent or (report.state == "arrived" and same_goal(report.goal, self.sent[name])):
+            taken = [goal for goal in self.sent.values() if goal is not None]
+            self.sent[name] = next(s for s in map(self.station, range(7)) if not any(same_goal(s, t) for t in taken))
+        if not same_goal(report.goal, self.sent[name]) and time.monotonic() > self._send_due:
+            self.send(name, self.sent[name])
+            self._send_due = time.monotonic() + 0.5
+        return report.state == "driving" and same_goal(report.goal, self.sent[name]) and self.commands[name] > 0.1
+
+    def forget(self):
+        """The planner begins anew and knows of no goals."""
+        self.sent = dict.fromkeys(NAMES)
+        self.reports = dict.fromkeys(NAMES, RobotReport())
+
+    def drives(self, name="r1", timeout=SLOW_START):
+        self.ros.wait_for(lambda: self.keep_driving(name), f"{name} to drive", timeout)
+
+    def stands(self, name="r1"):
+        self.ros.wait_for(lambda: self.commands[name] == 0.0, f"{name} to be told to stand")
+
+
+@pytest.fixture(scope="module")
+def robots(tmp_path_factory):
+    with RosHarness("robots_test") as ros:
+        robots = Robots(ros, tmp_path_factory.mktemp("memory"))
+        ros.wait_for(lambda: robots.planner_state == "active", "the planner to be active", SLOW_START)
+        yield robots
+
+
+def test_a_goal_is_driven_to(robots):
+    robots.drives("r1")
+    goal = robots.reports["r1"].goal
+    robots.ros.wait_for(lambda: robots.reports["r1"].state == "arrived", "r1 to arrive", 90)
+    assert robots.reports["r1"].goal == goal
+
+
+@pytest.mark.parametrize(
+    ("pose", "frame", "complaint"),
+    [
+        ((-500.0, 0.0, 0.0), "map", "outside the map"),
+        ((math.nan, 0.0, 0.0), "map", "finite"),
+        (None, "odom", "frame"),
+        ("rack", "map", "rack"),
+    ],
+)
+def test_a_bad_goal_is_refused_and_the_robot_keeps_what_it_was_doing(robots, pose, frame, complaint):
+    robots.drives("r1")
+    before = robots.reports["r1"].goal
+    if pose == "rack":
+        row, col = np.argwhere(robots.site.map.cells[10:-10, 10:-10] == 100)[0] + 10
+        pose = (*robots.site.map.position_of(row, col), 0.0)
+    robots.send("r1", robots.station(0) if pose is None else np.array(pose), frame)
+    robots.ros.wait_for(lambda: complaint in robots.reports["r1"].refusal, f"a refusal that says {complaint!r}")
+    assert robots.reports["r1"].goal == before
+
+
+def test_a_frozen_planner_stops_the_robots_until_it_wakes(robots):
+    robots.drives("r1")
+    robots.planner.send_signal(signal.SIGSTOP)
+    robots.stands("r1")
+    robots.ros.wait_for(lambda: "cmd_vel_planned" in robots.gates["r1"], "the gate to name the silent planner")
+    robots.planner.send_signal(signal.SIGCONT)
+    robots.drives("r1")
+
+
+def test_odometry_that_is_not_a_number_stops_its_robot_alone_until_it_is_one_again(robots):
+    robots.drives("r1")
+    robots.fault("nan_odometry", robot="r1", on=True)
+    robots.stands("r1")
+    robots.ros.wait_for(lambda: "odom" in robots.reports["r1"].stop_reason, "the planner to name the odometry")
+    robots.ros.wait_for(lambda: "odom" in robots.gates["r1"], "the gate to name the odometry")
+    robots.drives("r2")
+    robots.fault("nan_odometry", robot="r1", on=False)
+    robots.drives("r1")
+
+
+@pytest.mark.parametrize(("fault", "topic"), [("silent_odometry", "odom"), ("silent_scan", "scan")])
+def test_a_silent_sensor_stops_its_robot_until_it_speaks_again(robots, fault, topic):
+    robots.drives("r1")
+    robots.fault(fault, robot="r1", on=True)
+    robots.stands("r1")
+    robots.ros.wait_for(lambda: f"r1/{topic}" in robots.reports["r1"].stop_reason, f"the planner to name {topic}")
+    robots.fault(fault, robot="r1", on=False)
+    robots.drives("r1")
+
+
+def test_a_fault_that_makes_no_sense_is_refused_and_the_simulator_lives(robots):
+    robots.fault("explode", robot="r1")
+    robots.ros.wait_for(lambda: "fault is 'explode'" in robots.simulator.output, "a complaint")
+    assert robots.simulator.running
+
+
+def transition(robots, number):
+    client = robots.ros.node.create_client(ChangeState, "/planner/change_state")
+    robots.ros.wait_for(client.service_is_ready, "the planner's lifecycle service")
+    answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+    robots.ros.wait_for(answer.done, "the transition", SLOW_START)
+    return answer.result().success
+
+
+def set_map(robots, value):
+    client = robots.ros.node.create_client(SetParameters, "/planner/set_parameters")
+    robots.ros.wait_for(client.service_is_ready, "the planner's parameter service")
+    text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+    answer = client.call_async(SetParameters.Request(parameters=[Parameter(name="map", value=text)]))
+    robots.ros.wait_for(answer.done, "the parameter")
+
+
+def test_the_lifecycle_stops_refuses_and_drives_again(robots):
+    robots.drives("r1")
+    assert transition(robots, Transition.TRANSITION_DEACTIVATE)
+    robots.stands("r1")
+    assert transition(robots, Transition.TRANSITION_CLEANUP)
+    set_map(robots, "/nowhere/hall.yaml")
+    assert not transition(robots, Transition.TRANSITION_CONFIGURE)
+    assert "/nowhere/hall.yaml" in robots.planner.output
+    set_map(robots, MAP)
+    assert transition(robots, Transition.TRANSITION_CONFIGURE)
+    assert transition(robots, Transition.TRANSITION_ACTIVATE)
+    robots.ros.wait_for(lambda: robots.planner_state == "active", "the planner to be active")
+    robots.forget()
+    robots.drives("r1")
+
+
+def test_a_killed_planner_stops_the_robots_and_a_new_one_drives_on(robots):
+    robots.drives("r1")
+    robots.planner.send_signal(signal.SIGKILL)
+    robots.stands("r1")
+    robots.planner = robots.start_planner()
+    robots.planner_state = ""
+    robots.ros.wait_for(lambda: robots.planner_state == "active", "the new planner", SLOW_START)
+    robots.forget()
+    robots.drives("r1")
+
+
+def test_a_planner_that_is_asked_to_end_stops_the_robots_and_leaves_cleanly(robots):
+    robots.drives("r1")
+    assert robots.planner.stop(signal.SIGTERM) == 0
+    robots.stands("r1")
+    assert "Traceback" not in robots.planner.output
+
+
+def test_a_parameter_out_of_range_is_refused_at_configure_with_its_name_and_range():
+    with RosHarness("refusal_test") as ros:
+        planner = ros.start("dyna_nav.nodes.planner", {"map": MAP, "robots": NAMES, "robot.radius": 9.0})
+        refusal = "robot.radius is 9.0; it must lie in [0.05, 2]"
+        ros.wait_for(lambda: refusal in planner.output, "the refusal", SLOW_START)
+        assert planner.running
+
+
+def test_the_map_is_published_for_whoever_comes_late():
+    with RosHarness("map_test") as ros:
+        publisher = ros.start("dyna_nav.nodes.map_publisher", {"map": MAP})
+        grids = []
+        ros.node.create_subscription(OccupancyGrid, "map", grids.append, LATCHED)
+        ros.wait_for(lambda: grids, "the map")
+        site = resolve_site(MAP)
+        assert (grids[0].info.height, grids[0].info.width) == site.map.cells.shape
+        assert np.array_equal(np.array(grids[0].data, np.int8).reshape(site.map.cells.shape), site.map.cells)
+        assert publisher.stop() == 0
