@@ -23,6 +23,7 @@ from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.standing import StandingObstacles
 from dyna_nav.planning.vigilance import Assessment, Vigilance
 from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 from dyna_nav.site import Site
@@ -30,6 +31,7 @@ from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel
 
 _LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
+_REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
 
@@ -143,6 +145,10 @@ class Dyna2Controller:
         )  # fmt: skip
         self._store = PotentialStore(lattice, model, config.tolerance, config.potential)
         self._live = LiveMap(site, model.radius, config.obstacles)
+        self._standing = StandingObstacles(lattice)
+        self._detour: list[Future | None] = [None] * robots  # potentials around what stands in the way
+        self._rerouted = -math.inf  # when the potentials were last asked for anew [s]
+        self._route_version = 0
         self._goal = np.full((robots, 3), np.nan)
         self._goal_index = np.zeros(robots, np.int64)
         self._potential: list[Future | None] = [None] * robots
@@ -186,7 +192,7 @@ class Dyna2Controller:
         self._dyna2.forget(robot)
         if goal is None:
             self._goal[robot] = np.nan
-            self._potential[robot] = None
+            self._potential[robot] = self._detour[robot] = None
             return
         self._goal[robot] = goal
         stations = self._site.stations
@@ -194,11 +200,12 @@ class Dyna2Controller:
             self._goal_index[robot] = min(
                 range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
             )
-        self._potential[robot] = self._store.request(goal)
+        self._potential[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
+        self._detour[robot] = None
 
     def wait_for_potentials(self) -> None:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
-        for future in self._potential:
+        for future in (*self._potential, *self._detour):
             if future is not None:
                 future.result()
 
@@ -212,8 +219,9 @@ class Dyna2Controller:
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
         state = self._state(observation, present, found)
         self._remember(state, observation.time - self._time)
-        self._time = observation.time
         self._live.update(observation, present)
+        self._reroute(observation.time)
+        self._time = observation.time
         for robot in range(self._robots):
             if np.isnan(self._goal[robot, 0]) or self._arrived[robot]:
                 continue
@@ -249,7 +257,7 @@ class Dyna2Controller:
         return commands
 
     def executed(self, commands: np.ndarray) -> None:
-        """What reached the wheels [n, 2] (m/s, rad/s; NaN: unknown) since the last cycle, as far as anybody else decides.
+        """What reached the wheels [n, 2] (m/s, rad/s; NaN: unknown) since the last cycle.
 
         Without it a robot that the velocity gate holds would look as if it disobeyed, and its state as novel.
         """
@@ -262,8 +270,25 @@ class Dyna2Controller:
             if future is not None and not self._ready[robot] and future.done():
                 self._dyna2.fields[robot] = future.result()
                 self._ready[robot] = True
+        for robot, future in enumerate(self._detour):
+            if future is not None and future.done():
+                self._detour[robot] = None
+                if present[robot] and self._dyna2.leads_on(future.result(), observation.pose[robot]):
+                    self._dyna2.fields[robot] = future.result()  # otherwise the old way, up to what blocks it
         for robot in np.flatnonzero(self._ready & present):
             self._reachable[robot] = self._dyna2.reachable(robot, observation.pose[robot])
+
+    def _reroute(self, now: float) -> None:
+        """Ask for potentials around what stands in the way, when that has changed, and not all the time."""
+        elapsed = now - self._time
+        if not 0.0 < elapsed < 1.0:
+            return
+        self._standing.update(self._live.obstacles, elapsed)
+        if self._standing.version == self._route_version or now - self._rerouted < _REROUTE_PERIOD:
+            return
+        self._rerouted, self._route_version = now, self._standing.version
+        for robot in np.flatnonzero(self._ready & ~self._arrived):
+            self._detour[robot] = self._store.request(self._goal[robot], self._standing.blocked, self._standing.version)
 
     def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
         pose = np.where(present[:, None], observation.pose, np.nan)

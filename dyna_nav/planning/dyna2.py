@@ -137,7 +137,11 @@ class Dyna2:
 
     def reachable(self, robot: int, pose: np.ndarray) -> bool:
         """Whether a way leads from a pose [3] (map frame), or from close by, to the robot's goal."""
-        return steps_to_go(self.fields[robot], self._lattice, *pose, 0.0, self._motion) < NO_WAY
+        return self.leads_on(self.fields[robot], pose)
+
+    def leads_on(self, field: np.ndarray, pose: np.ndarray) -> bool:
+        """Whether a potential's field [rows, cols, headings] has a way from a pose [3], or from close by."""
+        return steps_to_go(field, self._lattice, *pose, 0.0, self._motion) < NO_WAY
 
     def plan(self, state: FleetState, live: LiveMap, seconds_left: Callable[[], float] = lambda: np.inf) -> Plan:
         """One cycle: imagine, learn, choose. ``seconds_left`` tells how much of the budget remains [s]."""

@@ -54,7 +54,7 @@ class PotentialConfig:
 
     resolution: float = parameter(0.2, "size of a lattice cell [m]", minimum=0.05, maximum=1.0)
     nodes: int = parameter(
-        4_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000
+        2_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000
     )
     spin_factor: float = parameter(
         0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2
@@ -280,7 +280,7 @@ class PotentialStore:
     """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
 
     def __init__(
-        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 24
+        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 16
     ):
         self.lattice = lattice
         self._robot, self._tolerance, self._config = robot, tolerance, config

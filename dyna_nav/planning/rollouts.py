@@ -36,15 +36,16 @@ def steps_to_go(field, lattice, x, y, yaw, speed, motion):
     if time >= UNREACHABLE:
         rows, cols = field.shape[0], field.shape[1]
         row, col = int((y - lattice[1]) / lattice[2]), int((x - lattice[0]) / lattice[2])
-        time = 2.0 * NO_WAY * STEP
+        time, nearest = 2.0 * NO_WAY * STEP, np.inf
         for r in range(max(0, row - _SEARCH), min(rows, row + _SEARCH + 1)):
             for c in range(max(0, col - _SEARCH), min(cols, col + _SEARCH + 1)):
                 best = field[r, c, 0]
                 for h in range(1, field.shape[2]):
                     best = min(best, field[r, c, h])
-                if best < UNREACHABLE:
-                    dx, dy = lattice[0] + (c + 0.5) * lattice[2] - x, lattice[1] + (r + 0.5) * lattice[2] - y
-                    time = min(time, best + 10.0 * math.hypot(dx, dy) / motion[0])
+                distance = math.hypot(lattice[0] + (c + 0.5) * lattice[2] - x, lattice[1] + (r + 0.5) * lattice[2] - y)
+                if best < UNREACHABLE and distance < nearest:
+                    nearest = distance
+                    time = best + 10.0 * distance / motion[0]
     wanted = min(motion[0], math.sqrt(2.0 * motion[2] * max(time, 0.0) * motion[0]))
     return (time + motion[3] * max(0.0, wanted - speed) / motion[1]) / STEP
 
