@@ -142,7 +142,8 @@ def test_a_beam_that_grazes_an_obstacle_does_not_wipe_out_what_its_neighbour_saw
     live = live_after(observation)
     scan = observation.scan[0]
     ends = np.stack([3 + scan * np.cos(ANGLES), 3 + scan * np.sin(ANGLES)], axis=1)
-    hits = ends[np.hypot(ends[:, 0] - x, ends[:, 1] - y) < radius + 0.01]
+    near = scan <= ObstacleConfig().reach
+    hits = ends[near & (np.hypot(ends[:, 0] - x, ends[:, 1] - y) < radius + 0.01)]
     hits = hits[SITE.clearance_at(hits) > 0.2]
     for hit in hits:
         assert np.abs(live.obstacles - hit).max(axis=1).min() <= 0.5 * live.cell + 1e-6
