@@ -23,7 +23,7 @@ def load_controller(config: PlannerNodeConfig, plan: PlannerConfig, site: Site, 
 
     Dyna-2 is rehearsed on the site first, so that nothing is compiled or loaded once the schedule runs.
     Besides the :class:`dyna_nav.controller.Controller` methods the planner reads ``report``, ``warnings``,
-    ``model_version`` and ``provider`` and calls ``close()``, as Dyna2Controller has them.
+    ``model_version`` and ``provider`` and calls ``executed()`` and ``close()``, as Dyna2Controller has them.
     Raises ValueError, one sentence, for a class that is not there, and what the class itself raises.
     """
     if config.controller == CONTROLLER:
