@@ -381,6 +381,7 @@ class Distrust:
             score=np.zeros(robots),
             error=np.ones(robots),
         )
+        return []
 
     def watch(self, observation):
         return self.assessment

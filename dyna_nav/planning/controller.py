@@ -62,6 +62,7 @@ class PlanReport:
     cycle_ms: float
     uncertainty: np.ndarray  # [n] epistemic
     ood_score: np.ndarray  # [n]
+    arrived: np.ndarray  # [n] bool: stands at its goal
     stop_reason: list[str]  # why a robot with a goal stands by order of the planner; "" when it does not
     model_calls: int  # rows the model predicted
     steps: int  # imagined steps that fitted into the budget
@@ -156,6 +157,7 @@ class Dyna2Controller:
         self._reachable = np.zeros(robots, bool)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
+        self._held = np.zeros(robots, bool)  # by somebody else since the last cycle: that teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]
         no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
@@ -163,7 +165,7 @@ class Dyna2Controller:
             novel=no, reason=("",) * robots, distrusted=no, speed_scale=np.ones(robots), score=unknown, error=unknown
         )
         if self._vigilance is not None:
-            self._vigilance.reset(site, robots)
+            self.warnings += self._vigilance.reset(site, robots)
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         """Give a robot a goal pose [3] (map frame), or none; it stands until the goal's potential is there.
@@ -200,8 +202,10 @@ class Dyna2Controller:
             self._goal_index[robot] = min(
                 range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
             )
-        self._potential[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
+        self._potential[robot] = self._store.request(goal)
         self._detour[robot] = None
+        if self._standing.blocked is not None:
+            self._detour[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
 
     def wait_for_potentials(self) -> None:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
@@ -228,7 +232,7 @@ class Dyna2Controller:
             if not present[robot]:
                 reasons[robot] = "bad input"
             elif not self._ready[robot]:
-                reasons[robot] = "route is being computed"
+                reasons[robot] = _waiting_for(self._potential[robot])
             elif not self._reachable[robot]:
                 reasons[robot] = "no way leads to the goal"
             elif found.novel[robot]:
@@ -247,6 +251,7 @@ class Dyna2Controller:
             cycle_ms=1e3 * (time.monotonic() - start),
             uncertainty=plan.uncertainty,
             ood_score=found.score,
+            arrived=self._arrived.copy(),
             stop_reason=reasons,
             model_calls=plan.model_calls,
             steps=plan.steps,
@@ -261,19 +266,27 @@ class Dyna2Controller:
 
         Without it a robot that the velocity gate holds would look as if it disobeyed, and its state as novel.
         """
-        self._sent = np.where(np.isfinite(commands), commands, self._sent)
+        known = np.isfinite(commands).all(axis=1)
+        self._held = known & (np.abs(commands - self._sent) > 1e-6).any(axis=1)
+        self._sent = np.where(known[:, None], commands, self._sent)
         if self._vigilance is not None:
             self._vigilance.executed(self._sent)
 
     def _take_potentials(self, observation: Observation, present: np.ndarray) -> None:
         for robot, future in enumerate(self._potential):
-            if future is not None and not self._ready[robot] and future.done():
+            if future is not None and not self._ready[robot] and future.done() and future.exception() is None:
                 self._dyna2.fields[robot] = future.result()
                 self._ready[robot] = True
         for robot, future in enumerate(self._detour):
             if future is not None and future.done():
+                if not self._ready[robot]:
+                    continue  # first the way on the map alone
                 self._detour[robot] = None
-                if present[robot] and self._dyna2.leads_on(future.result(), observation.pose[robot]):
+                if (
+                    present[robot]
+                    and future.exception() is None
+                    and self._dyna2.leads_on(future.result(), observation.pose[robot])
+                ):
                     self._dyna2.fields[robot] = future.result()  # otherwise the old way, up to what blocks it
         for robot in np.flatnonzero(self._ready & present):
             self._reachable[robot] = self._dyna2.reachable(robot, observation.pose[robot])
@@ -294,8 +307,10 @@ class Dyna2Controller:
         pose = np.where(present[:, None], observation.pose, np.nan)
         twist = np.where(present[:, None], observation.twist, 0.0)
         battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
-        with np.errstate(invalid="ignore"):
-            self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, self._config.tolerance)
+        tolerance = self._config.tolerance
+        with np.errstate(invalid="ignore"):  # who was pushed away has to come again
+            self._arrived &= ~(np.hypot(*(pose - self._goal)[:, :2].T) > tolerance.position)
+            self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, tolerance)
         able = present & self._ready & self._reachable & ~self._arrived & ~found.novel
         return FleetState(
             pose=pose,
@@ -315,7 +330,7 @@ class Dyna2Controller:
         if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
             return
         dyna2 = self._dyna2
-        for robot in np.flatnonzero(last.planned | last.fallback):
+        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held):
             if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
                 continue
             before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])
@@ -340,6 +355,13 @@ class Dyna2Controller:
             self.save()
             self._store.close()
             self._store = None
+
+
+def _waiting_for(potential: Future) -> str:
+    """Why a robot has no potential yet."""
+    if potential.done() and potential.exception() is not None:
+        return f"no route: {potential.exception()}"
+    return "route is being computed"
 
 
 def _digest(site: Site) -> str:

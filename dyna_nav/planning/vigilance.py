@@ -45,11 +45,12 @@ class Vigilance:
             config or CircuitBreakerConfig(),
         )
 
-    def reset(self, site, robots: int) -> None:
-        """Begin a run on a site."""
+    def reset(self, site, robots: int) -> list[str]:
+        """Begin a run on a site; returns a sentence for each thing that does not run as it was asked to."""
         self._residuals = ResidualTracker(self._model, site, robots)
         self._detector = OODDetector(self._bundle, site, self._provider)
         self._breaker = CircuitBreaker(robots, self._model.training_error, self._config)
+        return list(self._detector.warnings)
 
     def watch(self, observation: Observation) -> Assessment:
         """Compare the newest observation with what was expected of the last step."""
