@@ -84,6 +84,8 @@ def test_a_leading_slash_in_a_frame_does_not_matter():
         ("pose.pose.position.y", math.nan, "r1/odom: pose.position.y is nan; it must be a finite number"),
         ("pose.pose.orientation.w", 0.5, "r1/odom: pose.orientation has norm 0.5; "),
         ("pose.pose.orientation.z", math.inf, "r1/odom: pose.orientation.z is inf; "),
+        ("pose.pose.orientation.w", 1e200, "r1/odom: pose.orientation has norm 1e+200; "),
+        ("pose.pose.orientation.z", 1.7e308, "r1/odom: pose.orientation has norm 1.7e+308; "),
         ("twist.twist.linear.x", -math.inf, "r1/odom: twist.linear.x is -inf; "),
         ("twist.twist.linear.x", 99.0, "r1/odom: twist.linear.x is 99 m/s; "),
         ("twist.twist.angular.z", -99.0, "r1/odom: twist.angular.z is -99 rad/s; "),

@@ -80,7 +80,7 @@ def pose_fault(topic: str, field: str, pose: Any, limits: InputLimits = LIMITS) 
     turns = [(f"{field}.orientation.{axis}", getattr(orientation, axis)) for axis in "xyzw"]
     if fault := number_fault(topic, places + turns):
         return fault
-    norm = math.sqrt(sum(getattr(orientation, axis) ** 2 for axis in "xyzw"))
+    norm = math.hypot(*(value for _, value in turns))  # of numbers too great to square it makes inf
     if abs(norm - 1.0) > limits.quaternion:
         return f"{topic}: {field}.orientation has norm {norm:.4g}; a quaternion must have norm 1 (w = 1 means no turn)"
     return None
