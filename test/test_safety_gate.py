@@ -163,6 +163,13 @@ def test_a_simulation_that_stands_still_is_silence(driving):
     assert "repeats itself" in decision.reason
 
 
+@pytest.mark.parametrize("late", [0.0, 0.05, 5.0])
+def test_an_order_to_stand_is_obeyed_however_old_its_stamp(driving, late):
+    driving.gate.on_command(twist(0.0), driving.now, driving.now - late, driving.now)
+    decision = driving.gate.decide(driving.now)
+    assert (decision.speed, decision.turn_rate) == (0.0, 0.0)
+
+
 def test_a_simulation_that_begins_anew_is_believed_again():
     gate = VelocityGate()
     for epoch in (1000.0, 0.0):

@@ -138,10 +138,15 @@ class VelocityGate:
         self._clear_since: float | None = None
 
     def on_command(self, twist: Any, now: float, stamp: float | None = None, clock: float | None = None) -> None:
-        """Take the planner's command, a geometry_msgs/Twist, with the stamp [s] of its header if it has one."""
+        """Take the planner's command, a geometry_msgs/Twist, with the stamp [s] of its header if it has one.
+
+        An order to stand is obeyed whatever its stamp: simulated time may have stood still since the last command.
+        """
         fault = self._command_fault(twist)
-        if self.command.take(now, stamp, clock, fault, self._limits[self.command]):
-            self._planned = (twist.linear.x, twist.angular.z)
+        command = (twist.linear.x, twist.angular.z)
+        believed = self.command.take(now, stamp, clock, fault, self._limits[self.command])
+        if believed or (fault is None and command == (0.0, 0.0)):
+            self._planned = command
 
     def on_odometry(self, message: Any, now: float, clock: float | None = None) -> None:
         """Take a nav_msgs/Odometry."""
