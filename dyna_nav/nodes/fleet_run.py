@@ -170,6 +170,9 @@ class FleetRun:
             self.restarts[child.name] = self.restarts.get(child.name, 0) + 1
             view.tell(f"{child.name} {how}; started again")
             child.start()
+        if self.monitor.first_command_s is None and self.monitor.planner.state == "unconfigured":
+            words = self.children["planner"].last_words()
+            raise RunFailed(f"the planner could not be configured; its last words:\n{words}")
         if self.monitor.first_command_s is None and time.monotonic() - self.monitor.began > PATIENCE:
             words = self.children["planner"].last_words()
             raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import os
 import resource
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +75,20 @@ PARAMETERS = (
 )
 
 
+def loudly(transition: Callable) -> Callable:
+    """Log what a transition raises before rclpy turns it into the error state without a word."""
+
+    @functools.wraps(transition)
+    def logged(self: Planner, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(self, state)
+        except Exception:
+            self.get_logger().fatal(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            raise
+
+    return logged
+
+
 class Planner(LifecycleNode):
     """Messages in, :class:`dyna_nav.controller.Controller` in the middle, messages out."""
 
@@ -109,6 +126,7 @@ class Planner(LifecycleNode):
 
     # The lifecycle.
 
+    @loudly
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read site and model and connect the robots' topics, or say in one sentence why that cannot be done."""
         try:
@@ -146,6 +164,7 @@ class Planner(LifecycleNode):
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip
 
+    @loudly
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to drive."""
         outcome = super().on_activate(state)
@@ -159,17 +178,20 @@ class Planner(LifecycleNode):
         self._timer = self.create_timer(STEP, self._run_cycle, clock=self._steady)
         return outcome
 
+    @loudly
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop every robot, then stop planning."""
         self._halt()
         self._lifecycle = "inactive"
         return super().on_deactivate(state)
 
+    @loudly
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of site, model and topics; the permanent memory is saved."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    @loudly
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop every robot and let go of everything."""
         self._halt()
