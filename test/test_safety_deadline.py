@@ -43,6 +43,30 @@ class TestMonitor:
         monitor.sent(LATE)
         assert monitor.misses == 2
 
+    def test_a_late_order_to_stand_counts_at_once(self):
+        monitor = DeadlineMonitor()
+        monitor.finish(ON_TIME, commands(0.5))
+        late = commands(1.5)
+        late[1] = 0.0
+        assert np.array_equal(monitor.finish(LATE, late).commands, [commands(0.5)[0], [0.0, 0.0]])
+        assert not monitor.finish(LATE, commands(1.5)).commands[1].any()
+
+    def test_late_sending_in_a_row_stops_the_robots_as_late_answers_do(self):
+        monitor = DeadlineMonitor()
+        for _ in range(CONFIG.misses_to_stop):
+            assert monitor.finish(ON_TIME, commands(0.5)).reason is None
+            assert monitor.sent(LATE)
+        assert monitor.reason == "deadline: 3 cycles in a row over 80 ms"
+        for _ in range(CONFIG.cycles_to_resume):
+            assert not monitor.finish(ON_TIME, commands(0.5)).commands.any() or monitor.reason is None
+            assert not monitor.sent(ON_TIME)
+        assert monitor.reason is None
+
+    def test_cycles_that_never_began_are_misses(self):
+        monitor = DeadlineMonitor()
+        monitor.skip(2)
+        assert monitor.misses == 2
+
     def test_late_before_there_was_any_answer_means_standing(self):
         assert not DeadlineMonitor().finish(LATE, commands(1.5)).commands.any()
 

@@ -1,7 +1,8 @@
 """The planner's hard deadline: it looks at the clock itself, and a watchdog acts when it does not.
 
-An answer that comes late is not driven: the previous commands are sent again, and the miss is counted. Late several
-times in a row, or by far, the robots are stopped until cycles have been on time again for a while.
+An answer that comes late is not driven: the previous commands are sent again, and the miss is counted; only an order
+to stand counts at once. Late several times in a row, or by far, the robots are stopped until cycles have been on time
+again for a while.
 
 :class:`DeadlineMonitor` judges each finished cycle in the planner's own thread. :class:`Watchdog` is a thread that acts
 at the deadline of a cycle that has not finished; it needs the interpreter for a moment, which ONNX Runtime and numba
@@ -72,43 +73,61 @@ class DeadlineMonitor:
         self.cycles = 0
         self.misses = 0
         self._in_a_row = 0
+        self._in_a_row_before = 0  # the cycle that is being judged
         self._on_time = 0
         self._late = False
         self._previous: np.ndarray | None = None
         self._reason: str | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """Why the robots are stopped, None while they are not."""
+        return self._reason
+
     def finish(self, duration: float, commands: np.ndarray) -> Verdict:
         """Judge a cycle that took `duration` [s] and answered `commands` [robots, 2]."""
-        config = self._config
-        late = not duration <= config.budget
         self.cycles += 1
-        if late:
-            self.misses += 1
-            self._in_a_row, self._on_time = self._in_a_row + 1, 0
-            if duration > config.budget + config.overrun_to_stop:
-                self._reason = f"deadline: a cycle took {1e3 * duration:.0f} ms of {1e3 * config.budget:.0f} ms"
-            elif self._in_a_row >= config.misses_to_stop:
-                self._reason = f"deadline: {self._in_a_row} cycles in a row over {1e3 * config.budget:.0f} ms"
+        self._in_a_row_before = self._in_a_row
+        self._late = not duration <= self._config.budget
+        if self._late:
+            self._count_miss(duration)
         else:
             self._in_a_row, self._on_time = 0, self._on_time + 1
-            if self._on_time >= config.cycles_to_resume:
+            if self._on_time >= self._config.cycles_to_resume:
                 self._reason = None
         stop = np.zeros_like(commands)
         if self._reason is not None:
             answer = stop
-        elif late:
-            answer = stop if self._previous is None else self._previous
+        elif self._late:  # an order to stand counts at once, however late it comes
+            previous = stop if self._previous is None else self._previous
+            answer = np.where((commands == 0).all(axis=1, keepdims=True), 0.0, previous)
         else:
             answer = commands
         self._previous = answer.copy()
-        self._late = late
-        return Verdict(answer, late, self._reason)
+        return Verdict(answer, self._late, self._reason)
 
-    def sent(self, duration: float) -> None:
-        """The commands of the cycle just judged were out after `duration` [s]: late in sending is a miss as well."""
+    def sent(self, duration: float) -> bool:
+        """The commands of the cycle just judged were out after `duration` [s]; returns whether the cycle was late.
+
+        Late in sending is a miss as well; where it is one too many, `reason` says so and the next answer is to stand.
+        """
         if not self._late and not duration <= self._config.budget:
-            self._late = True
-            self.misses += 1
+            self._late, self._in_a_row = True, self._in_a_row_before
+            self._count_miss(duration)
+        return self._late
+
+    def skip(self, slots: int) -> None:
+        """So many cycles of the schedule never began: each is a miss."""
+        self.misses += slots
+
+    def _count_miss(self, duration: float) -> None:
+        config = self._config
+        self.misses += 1
+        self._in_a_row, self._on_time = self._in_a_row + 1, 0
+        if duration > config.budget + config.overrun_to_stop:
+            self._reason = f"deadline: a cycle took {1e3 * duration:.0f} ms of {1e3 * config.budget:.0f} ms"
+        elif self._in_a_row >= config.misses_to_stop:
+            self._reason = f"deadline: {self._in_a_row} cycles in a row over {1e3 * config.budget:.0f} ms"
 
 
 class Watchdog:
