@@ -36,6 +36,7 @@ class FleetMonitor(Node):
         self.reports = {name: RobotReport() for name in names}
         self.gates = dict.fromkeys(names, "")  # why each gate holds its robot
         self.gate_stops: Counter[str] = Counter()
+        self.ending = False  # the run is being stopped on purpose: what the gates do from now on is no safe stop
         self._gate_counts: Counter[tuple[str, str]] = Counter()
         self.collisions: list[dict] = []
         self.status: dict = {}  # of the dispatcher
@@ -104,7 +105,7 @@ class FleetMonitor(Node):
                     self.reports[name] = report
                     self._safe_stops[planner.pid, name] = report.safe_stops
         for name, gate in gate_reports(message):
-            if name in self.gates:
+            if name in self.gates and not self.ending:
                 self.gates[name] = gate.reason
                 for cause, count in gate.stops.items():
                     before = self._gate_counts[name, cause]

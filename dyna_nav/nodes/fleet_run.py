@@ -179,6 +179,7 @@ class FleetRun:
 
     def _stop(self) -> None:
         """The robots first: the planner's last word is zero, and the gates hold them; then everything else."""
+        self.monitor.ending = True
         stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
         deadline = time.monotonic() + BRAKING
         while self.children["simulator"].running and not self.monitor.standing and time.monotonic() < deadline:
