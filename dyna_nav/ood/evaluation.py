@@ -21,6 +21,7 @@ FAULT_STEP = 80  # the robot drives for so many steps before something happens t
 RACK_SIGHT = 5.0  # a moved rack counts as seen from this distance on [m]
 SHOVE = 0.3  # how long a push lasts [s]: somebody leans against the robot, or a pallet truck bumps into it
 SLIPPING = 0.15  # difference between wheels and floor that counts as slipping [m/s]
+DRIVING = 0.3  # a load can be felt from this speed on [m/s]
 AIRBORNE = 0.2  # turning wheels of a lifted robot count from this speed on [m/s], (or turn rate [rad/s])
 
 
@@ -115,7 +116,7 @@ def _airborne(episode: Episode, site: Site, hall: Site) -> np.ndarray:
 
 
 def _driving(episode: Episode, site: Site, hall: Site) -> np.ndarray:
-    return np.abs(episode.twist[0, :, 0]) > 0.3
+    return np.abs(episode.twist[0, :, 0]) > DRIVING
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ moved, the laser is turned, or the robot is not where it believes. Grazing beams
 out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around, more while
 the robot turns: scans are up to a tenth of a second old.
 
+How hard the robot pulls is remembered for longer: a heavy load shows only while it gathers speed.
+
 The battery is left out: its gauge tells whole percents once a second on many robots, and charging is not novel.
 """
 
@@ -17,6 +19,7 @@ import math
 import numpy as np
 from numba import njit
 
+from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.world_model.encoding import (
     BODY_POINTS,
     CLEARANCE_LIMIT,
@@ -34,6 +37,12 @@ DIFFERENCE_LIMIT = 3.0  # differences count up to this [m]
 RANGE_LIMIT = 6.0  # ranges beyond this look the same [m]
 RESIDUAL_LIMIT = 100.0  # residuals beyond this look the same [standard deviations]
 SUMMARY = 3 * SECTORS + 1
+PULL_WINDOW = 150  # cycles over which the pull is remembered: 15 s
+PULLING = 0.04  # gain of speed in one step, three times in a row, that counts as pulling [m/s]
+STRAIGHT = 0.1  # greatest change of turn rate meanwhile [rad/s]
+PULLS = 3  # so many are needed before anything is said
+FULL_PULL = RobotModel().acceleration * STEP  # gain of speed per step that the firmware allows [m/s]
+USUAL_PULL = 0.75  # share of it that any load seen in training leaves
 
 FEATURE_NAMES = (
     "speed",
@@ -42,6 +51,7 @@ FEATURE_NAMES = (
     *(f"residual_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # of the last step, standard deviations
     *(f"drift_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # sum / sqrt(count) over the window
     *(f"scatter_{name}" for name in OUTPUT_NAMES[:MOTION_OUTPUTS]),  # root mean square over the window
+    "missing_pull",  # share of the acceleration that is missing from what any usual load leaves
     *(f"range_{sector}" for sector in range(SECTORS)),  # smallest range [m]
     *(f"through_{sector}" for sector in range(SECTORS)),  # mean range beyond what the map allows [m]
     *(f"short_{sector}" for sector in range(SECTORS)),  # mean range short of what the map promises [m]
@@ -55,6 +65,7 @@ _RESOLUTION = {  # an error of this size is never remarkable, however well a fea
     "residual": 1.0,
     "drift": 1.0,
     "scatter": 0.5,
+    "missing": 0.05,
     "range": 0.2,
     "through": 0.1,
     "short": 0.2,
@@ -62,8 +73,30 @@ _RESOLUTION = {  # an error of this size is never remarkable, however well a fea
 }
 RESOLUTION = np.array([_RESOLUTION[name.split("_")[0]] for name in FEATURE_NAMES], np.float32)
 RESIDUALS = 2 + CLEARANCE_POINTS  # where the residual features begin
-LASER = RESIDUALS + 3 * MOTION_OUTPUTS  # where the laser's begin
-GROUPS = (("state", 0, RESIDUALS), ("motion differs from the model", RESIDUALS, LASER), ("laser", LASER, OOD_FEATURES))
+PULL = RESIDUALS + 3 * MOTION_OUTPUTS  # where the pull is
+LASER = PULL + 1  # where the laser's begin
+MOTION = "motion differs from the model"
+GROUPS = (  # features that are judged together: what it means when they are novel, and where they begin
+    ("state", 0),
+    (MOTION, RESIDUALS),
+    (MOTION, RESIDUALS + MOTION_OUTPUTS),
+    (MOTION, RESIDUALS + 2 * MOTION_OUTPUTS),
+    ("load or drive", PULL),
+    ("laser", LASER),
+    ("laser against map", LASER + SECTORS),
+    ("laser against map", LASER + 2 * SECTORS),
+    ("laser", LASER + 3 * SECTORS),
+)
+_STARTS = np.array([first for _, first in GROUPS])
+_COUNTS = np.diff([*_STARTS, OOD_FEATURES])
+
+
+def group_errors(errors: np.ndarray) -> np.ndarray:
+    """Mean error of each group [..., groups] of errors [..., OOD_FEATURES]; a state's score is the greatest of them.
+
+    The greatest, not the mean: a robot that pulls weakly shows it in one feature and in no other.
+    """
+    return np.add.reduceat(errors, _STARTS, axis=-1) / _COUNTS
 
 
 @njit(cache=True, nogil=True)
@@ -138,16 +171,42 @@ def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origi
 
 
 @njit(cache=True, nogil=True)
+def missing_pull(twist, recent, ring, place, out):
+    """Write the share of acceleration [n] that is missing: 0 for a usual load, or while nothing can be said.
+
+    twist [n, 2] is the newest; recent [n, 3, 2] holds the three before it, oldest first, and ring [n, PULL_WINDOW] the
+    gains of speed in the middle of steady pulls (NaN: none); both move on here, the ring at place.
+    """
+    for i in range(twist.shape[0]):
+        pulling = True
+        for k in range(3):
+            speed = twist[i, 0] if k == 2 else recent[i, k + 1, 0]
+            turn = twist[i, 1] if k == 2 else recent[i, k + 1, 1]
+            steady = abs(turn - recent[i, k, 1]) < STRAIGHT
+            pulling = pulling and steady and speed - recent[i, k, 0] > PULLING
+        ring[i, place] = recent[i, 2, 0] - recent[i, 1, 0] if pulling else np.nan
+        for column in range(2):
+            recent[i, 0, column], recent[i, 1, column] = recent[i, 1, column], recent[i, 2, column]
+            recent[i, 2, column] = twist[i, column]
+        gains = ring[i][~np.isnan(ring[i])]
+        out[i] = 0.0
+        if gains.size >= PULLS:
+            gains.sort()
+            usual = gains[int(0.8 * (gains.size - 1) + 0.5)]
+            out[i] = max(0.0, USUAL_PULL - usual / FULL_PULL)
+
+
+@njit(cache=True, nogil=True)
 def _limited(value):
     return min(max(value, -RESIDUAL_LIMIT), RESIDUAL_LIMIT)
 
 
 @njit(cache=True, nogil=True)
-def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, resolution, out):
+def assemble(pose, twist, history, newest, pull, summary, field, origin_x, origin_y, resolution, out):
     """Write the detector's input: out float32 [n, OOD_FEATURES], in the order of FEATURE_NAMES.
 
     pose [n, 3], twist [n, 2]; history [n, window, >= 5] is a ring of normalised residuals (NaN where there was none)
-    and newest the place of the last; summary [n, SUMMARY] as from scan_summary.
+    and newest the place of the last; pull [n] as from missing_pull, summary [n, SUMMARY] as from scan_summary.
     """
     for i in range(pose.shape[0]):
         out[i, 0] = twist[i, 0]
@@ -170,5 +229,6 @@ def assemble(pose, twist, history, newest, summary, field, origin_x, origin_y, r
             out[i, RESIDUALS + dim] = 0.0 if math.isnan(last) else _limited(last)
             out[i, RESIDUALS + MOTION_OUTPUTS + dim] = _limited(total / math.sqrt(count)) if count else 0.0
             out[i, RESIDUALS + 2 * MOTION_OUTPUTS + dim] = _limited(math.sqrt(squares / count)) if count else 0.0
+        out[i, PULL] = pull[i]
         for column in range(SUMMARY):
             out[i, LASER + column] = summary[i, column]

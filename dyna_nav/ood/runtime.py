@@ -11,7 +11,17 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.ood.alarm import Alarm
-from dyna_nav.ood.features import FEATURE_NAMES, GROUPS, OOD_FEATURES, SUMMARY, assemble, scan_summary
+from dyna_nav.ood.features import (
+    FEATURE_NAMES,
+    GROUPS,
+    OOD_FEATURES,
+    PULL_WINDOW,
+    SUMMARY,
+    assemble,
+    group_errors,
+    missing_pull,
+    scan_summary,
+)
 from dyna_nav.parameters import parameter
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.encoding import STATE_OUTPUTS
@@ -37,7 +47,7 @@ class OODReport:
 
 
 class OODDetector:
-    """Scores states against a bundle's autoencoder; keeps a second of history per robot."""
+    """Scores states against a bundle's autoencoder; keeps the last seconds of each robot."""
 
     def __init__(self, bundle: Bundle, site, provider: str = "auto", config: OODConfig | None = None):
         self.calibration = bundle.calibration.ood
@@ -52,6 +62,8 @@ class OODDetector:
         """Forget the history of one robot, or of all."""
         rows = slice(None) if robot is None else robot
         self._history[rows] = np.nan
+        self._recent[rows] = np.nan
+        self._pulls[rows] = np.nan
         self._alarm.reset(rows)
 
     def update(self, observation: Observation, residual: np.ndarray) -> OODReport:
@@ -69,7 +81,7 @@ class OODDetector:
         good = np.isfinite(observation.pose).all(axis=1)
         features = self._features(observation, np.where(good[:, None], observation.pose, 0.0), place)
         errors = self._session.run(None, {"features": features})[0]
-        score = np.where(good, errors.mean(axis=1), np.nan)
+        score = np.where(good, group_errors(errors).max(axis=1), np.nan)
         novel = self._alarm.update(score, observation.time)
         reason = tuple(_reason(errors[i]) if novel else "" for i, novel in enumerate(novel))
         return OODReport(score, novel, reason)
@@ -80,18 +92,22 @@ class OODDetector:
         angles, reach, room = observation.scan_angles, float(observation.scan_max), np.empty(beams)
         world = (self._field, self._cells, *self._grid)
         scan_summary(pose, observation.twist, observation.scan, angles, reach, *world, room, summary)
-        features = np.empty((robots, OOD_FEATURES), np.float32)
-        assemble(pose, observation.twist, self._history, place, summary, self._field, *self._grid, features)
+        pull, features = np.empty(robots), np.empty((robots, OOD_FEATURES), np.float32)
+        missing_pull(observation.twist, self._recent, self._pulls, self._cycle % PULL_WINDOW, pull)
+        assemble(pose, observation.twist, self._history, place, pull, summary, self._field, *self._grid, features)
         return np.nan_to_num(features, copy=False)
 
     def _resize(self, robots: int) -> None:
         self._cycle = -1
         self._history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
+        self._recent = np.full((robots, 3, 2), np.nan)
+        self._pulls = np.full((robots, PULL_WINDOW), np.nan)
         self._alarm = Alarm(robots, self.calibration, self._config.resume)
 
 
 def _reason(errors: np.ndarray) -> str:
-    """The group of features and the one feature that the autoencoder rebuilt worst."""
-    totals = [errors[first:last].sum() for _, first, last in GROUPS]
-    name, first, last = GROUPS[int(np.argmax(totals))]
+    """What the worst group of features means, and its feature that was rebuilt worst."""
+    worst = int(np.argmax(group_errors(errors)))
+    name, first = GROUPS[worst]
+    last = GROUPS[worst + 1][1] if worst + 1 < len(GROUPS) else OOD_FEATURES
     return f"novel {name}: {FEATURE_NAMES[first + int(np.argmax(errors[first:last]))]}"

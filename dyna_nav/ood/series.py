@@ -9,7 +9,7 @@ import torch
 
 from dyna_nav.mdp import STEP
 from dyna_nav.ood.alarm import verdicts
-from dyna_nav.ood.features import OOD_FEATURES, assemble
+from dyna_nav.ood.features import OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
 from dyna_nav.ood.runtime import WINDOW, OODConfig
 from dyna_nav.ood.vae import VAE
 from dyna_nav.site import resolve_site
@@ -50,9 +50,11 @@ def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
     history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
     features = np.zeros((steps, robots, OOD_FEATURES), np.float32)
     pose, twist, summary = (np.swapaxes(x, 0, 1).copy() for x in (episode.pose, episode.twist, episode.summary))
+    recent, pulls, pull = np.full((robots, 3, 2), np.nan), np.full((robots, PULL_WINDOW), np.nan), np.zeros(robots)
     for k in range(steps):
         history[:, k % WINDOW] = residual[:, k]
-        assemble(pose[k], twist[k], history, k % WINDOW, summary[k], *grid, features[k])
+        missing_pull(twist[k], recent, pulls, k % PULL_WINDOW, pull)
+        assemble(pose[k], twist[k], history, k % WINDOW, pull, summary[k], *grid, features[k])
     return Series(np.swapaxes(features, 0, 1), _away_from(~episode.learnable, SETTLING))
 
 
@@ -68,8 +70,8 @@ def _away_from(bad: np.ndarray, steps: int) -> np.ndarray:
 def scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
     """Scores [...] of features [..., OOD_FEATURES]: what OODDetector computes from the exported network."""
     rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
-    parts = [vae.errors(part).mean(dim=1) for part in rows.split(65536)]
-    return torch.cat(parts).numpy().reshape(features.shape[:-1])
+    parts = [group_errors(vae.errors(part).numpy()).max(axis=1) for part in rows.split(65536)]
+    return np.concatenate(parts).reshape(features.shape[:-1])
 
 
 def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], calibration: OODCalibration) -> tuple:

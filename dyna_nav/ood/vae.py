@@ -1,9 +1,10 @@
 """The OOD detector's variational autoencoder (Kingma and Welling 2014), its training and its export.
 
-It learns to rebuild the features of familiar driving through a narrow code; what it cannot rebuild is new. The score
-is the mean squared reconstruction error with every feature measured in the error that it exceeds once in a thousand
-familiar cycles, so that a feature that is always rebuilt well (a laser that never looks through a wall) raises the
-alarm when it is not, and one with rare large errors does not raise it alone.
+It learns to rebuild the features of familiar driving through a narrow code; what it cannot rebuild is new. The unit of
+a feature's error is the one that it exceeds once in a thousand familiar cycles, and the unit of a group's mean squared
+error the one that it exceeds once in ten thousand; the score is that of the worst group. So a feature that is always
+rebuilt well (a laser that never looks through a wall) raises the alarm when it is not, and one with rare large errors
+does not raise it alone.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dyna_nav.ood.features import OOD_FEATURES, RESOLUTION
+from dyna_nav.ood.features import GROUPS, OOD_FEATURES, RESOLUTION, group_errors
 from dyna_nav.world_model.export import Graph, require_equal
 
 LATENT = 16
 HIDDEN = 128
 INPUT_LIMIT = 6.0  # the encoder sees standardised features up to this; the error is measured against the full value
-REMARKABLE = 0.999  # quantile of the held-out errors of a feature that is its unit
+REMARKABLE, RARE = 0.999, 0.9999  # quantiles of the held-out errors of a feature and of a group that are their units
+LEAST_UNIT = 0.25  # of a group: the error of features that never vary is not blown up
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ def train_vae(
         progress(epoch + 1, config.epochs, f"reconstruction {float(vae.errors(held_out).mean()):.4f}")
     unit = np.quantile(vae.errors(held_out).sqrt().numpy(), REMARKABLE, axis=0)
     vae.error_scale.copy_(torch.maximum(torch.from_numpy(unit), torch.from_numpy(RESOLUTION) * vae.scale))
+    groups = np.quantile(group_errors(vae.errors(held_out).numpy()), RARE, axis=0)
+    widths = np.diff([*(first for _, first in GROUPS), OOD_FEATURES])
+    vae.error_scale.mul_(torch.from_numpy(np.repeat(np.sqrt(np.maximum(groups, LEAST_UNIT)), widths)).float())
     return vae.eval()
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dyna_nav.world_model.encoding import FEATURES, OUTPUTS
+from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 
 MEMBERS = 5
 HIDDEN = 256
@@ -50,7 +50,8 @@ class Ensemble(nn.Module):
         self.second = EnsembleLinear(members, hidden, hidden)
         self.heads = EnsembleLinear(members, hidden, 2 * OUTPUTS)
         self.max_log_variance = nn.Parameter(torch.full((OUTPUTS,), 0.5))
-        self.min_log_variance = nn.Parameter(torch.full((OUTPUTS,), -10.0))
+        # The reward is a constant nearly everywhere; being certain of that would make each collision cost millions.
+        self.min_log_variance = nn.Parameter(torch.tensor([-7.0] * STATE_OUTPUTS + [-4.0]))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """features [members, rows, FEATURES] -> mean, log-variance [members, rows, OUTPUTS], normalised units."""

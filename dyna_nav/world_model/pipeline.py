@@ -50,7 +50,8 @@ class Pipeline:
     def __init__(self, work: Path, sizes: Sizes, seed: int, processes: int, progress: Progress):
         self.work, self.sizes, self.seed = work, sizes, seed
         self.processes, self.progress = processes, progress
-        self.seconds: dict[str, float] = {}
+        self._clock = work / "seconds.json"
+        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
         base = seed * 10 * SEED_BLOCK
         share = sizes.transitions * 5 // 6  # the rest are the held-out sites
         self.parts = {
@@ -117,7 +118,7 @@ class Pipeline:
         (self.work / "novel").mkdir(exist_ok=True)
         parallel(record_novel, calls, self.processes, self.progress, "collecting: novel states")
         self.novel_calls = calls
-        self.seconds["collecting"] = time.monotonic() - began
+        self._spent("collecting", began)
 
     def _rows(self, part: str, shards: int | None = None) -> Transitions:
         """The learnable transitions of a part."""
@@ -134,18 +135,18 @@ class Pipeline:
         path = self.work / "ensemble.npz"
         config = TrainingConfig(epochs=self.sizes.epochs, seed=self.seed)
         norm = Normalisation.of(train)
-        if path.exists():
-            ensemble = Ensemble(norm.feature_mean, norm.feature_std)
-            with np.load(path, allow_pickle=False) as file:
-                ensemble.load_state_dict({key: torch.from_numpy(file[key]) for key in ensemble.state_dict()})
-                records = json.loads(str(file["records"]))
-                self.seconds["ensemble"] = float(file["seconds"])
+        key = json.dumps([vars(config), [plan.name for plan in self.parts["training"] + self.parts["held-out"]]])
+        found = _load_ensemble(path, key, norm)
+        if found:
+            ensemble, records = found
         else:
             report = self._task("training: ensemble", config.epochs)
             ensemble, norm, records = train_ensemble(train, held_out, config, report)
-            self.seconds["ensemble"] = time.monotonic() - began
-            state = {key: value.numpy() for key, value in ensemble.state_dict().items()}
-            np.savez(path, **state, records=json.dumps(records), seconds=self.seconds["ensemble"])
+            state = {name: value.numpy() for name, value in ensemble.state_dict().items()}
+            part = path.with_suffix(".part.npz")
+            np.savez(part, **state, records=json.dumps(records), key=key)
+            part.replace(path)
+            self._spent("ensemble", began)
         targets = norm.targets(held_out)
         calibrated = calibrate(ensemble.eval(), held_out.features, targets, norm.target_std)
         score = evaluate(ensemble, held_out.features, targets)
@@ -211,7 +212,8 @@ class Pipeline:
             ),
             "families": self._recall(vae, threshold, ensemble, norm, scale),
         }
-        self.seconds["OOD detector"] = time.monotonic() - began
+        self.seconds.pop("OOD detector", None)  # never resumed, always done anew
+        self._spent("OOD detector", began)
         return vae, threshold, figures
 
     def _recall(self, vae, threshold, ensemble: Ensemble, norm: Normalisation, scale: np.ndarray) -> dict:
@@ -235,9 +237,26 @@ class Pipeline:
         figures["all"] = {"episodes": total, "recall": round(seen / max(total, 1), 4)}
         return figures
 
+    def _spent(self, stage: str, began: float) -> None:
+        """Add to the time that a stage took, over all the runs that worked on it."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
+        self._clock.write_text(json.dumps(self.seconds))
+
     def _task(self, title: str, total: int):
         task = self.progress.add_task(title, total=total, note="")
         return lambda done, total, note: self.progress.update(task, completed=done, note=note)
+
+
+def _load_ensemble(path: Path, key: str, norm: Normalisation) -> tuple[Ensemble, list[dict]] | None:
+    """The ensemble that an earlier run left, with its record; None when there is none or it was trained otherwise."""
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        if str(file["key"]) != key:
+            return None
+        ensemble = Ensemble(norm.feature_mean, norm.feature_std)
+        ensemble.load_state_dict({name: torch.from_numpy(file[name]) for name in ensemble.state_dict()})
+        return ensemble.eval(), json.loads(str(file["records"]))
 
 
 def record_novel(folder: Path, number: int, seed: int) -> None:

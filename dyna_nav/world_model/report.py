@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dyna_nav.world_model.bundle import Bundle
-from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES
+from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES, STATE_OUTPUTS
 
 UNITS = ("m", "m", "rad", "m/s", "rad/s", "1", "1")
 
@@ -44,7 +44,7 @@ not in the map, commands up to {latest_ms:.0f} ms late, observations up to {olde
 noise. The OOD detector's threshold was set on {ood[calibration_robot_hours]} robot-hours on further sites, and its
 false alarms were counted on {ood[robot_hours]} robot-hours on yet others.
 
-Time of the stages: {seconds}.
+Time of the stages, as far as this command did them and did not find them done: {seconds}.
 
 ## One-step prediction on held-out sites
 
@@ -59,7 +59,8 @@ commands and unknown payloads cannot be predicted; the sideways motion `dy` is n
 - MSE of the change of state, mixture, six dimensions: **{calibration[mixture_state_mse]:.4f}** (normalised).
 - MSE of the next *state*, each dimension in units of its spread over a site, as the published figure of 0.02 is
   stated: **{calibration[next_state_mse]:.2g}**.
-- NLL of a transition, sum of all outputs, mean of the members: **{nll:.3f}** (normalised, without the constant).
+- NLL of a change of state, sum of six dimensions, mean of the members: **{state_nll:.3f}**; with the reward, whose
+  collisions no member expects with certainty: {nll:.3f} (normalised, without the constant).
 - Motion without the battery: {calibration[mixture_motion_mse]:.4f}; circuit breaker and drift compare with this.
 - {calibration[collision][steps]} steps of the report half ended in a collision; the predicted reward ranks them with an
   area under the ROC curve of {calibration[collision][auc]}.
@@ -78,11 +79,11 @@ commands and unknown payloads cannot be predicted; the sideways motion `dy` is n
 
 ## The OOD detector
 
-An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second) and
-the laser against the map. Its score is the mean squared reconstruction error; the unit of each feature is the error
-that it exceeds once in a thousand familiar cycles. A state is novel when {ood[persistence]} of the last {ood[window]}
-cycles score over {ood[threshold]:.4g}, and familiar again after {ood[resume_s]:g} s without such a cycle. Collisions
-and the second after them do not count as familiar.
+An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second), how
+hard the robot pulls while it gathers speed (over 15 s), and the laser against the map. The score is the mean squared
+reconstruction error of the worst group of features, in units of errors that are rare on familiar driving. A state is
+novel when {ood[persistence]} of the last {ood[window]} cycles score over {ood[threshold]:.4g}, and familiar again after
+{ood[resume_s]:g} s without such a cycle. Collisions and the second after them do not count as familiar.
 
 False alarms on familiar driving: **{ood[false_alarms]} in {ood[robot_hours]} robot-hours**
 ({ood[false_alarms_per_robot_hour]} per robot and hour). Half of that driving makes for walls and changes its mind all
@@ -93,7 +94,9 @@ the time.
 {families}
 
 The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
-from 5 m in line of sight, a lifted robot from the first turning wheel, a heavy load from the first hard acceleration.
+from 5 m in line of sight, a lifted robot from the first turning wheel, a heavy load from when the robot drives. A load
+is felt only while the robot gathers speed, so it takes a few starts; a rack that moved along its own length shows only
+its ends.
 
 ![OOD scores](model_ood.png)
 """
@@ -116,6 +119,7 @@ def _page(bundle: Bundle) -> str:
         seconds=", ".join(f"{name} {value:.0f} s" for name, value in training["seconds"].items()),
         features=FEATURES,
         outputs="\n".join(_output_row(ensemble, i) for i in range(len(OUTPUT_NAMES))),
+        state_nll=STATE_OUTPUTS * min(record["state_nll"] for record in ensemble["epochs"]),
         nll=float(np.mean(ensemble["nll_per_member"])),
         over_3=calibration["epistemic_over_0.3"],
         over_5=calibration["epistemic_over_0.5"],

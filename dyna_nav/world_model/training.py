@@ -6,7 +6,7 @@
         (prioritised replay, Schaul et al. 2016, with its importance weights)
         one Adam step on the Gaussian NLL of state change and reward together, gradients clipped per member
         remember the new errors as priorities
-        each epoch: error and NLL on held-out sites; keep the best weights of each member
+        each epoch: error and NLL on held-out sites; keep the weights of each member with the best NLL of the state
     until no member improved for `patience` epochs or the epochs are used up
 
 Then calibrate on held-out sites: a factor on the predicted variance of each output, and the scale of epistemic
@@ -30,12 +30,12 @@ from dyna_nav.world_model.ensemble import MEMBERS, Ensemble, gaussian_nll
 class TrainingConfig:
     """Numbers of the training run."""
 
-    epochs: int = 40
+    epochs: int = 20
     batch: int = 512  # rows per member and step
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-5
+    weight_decay: float = 1e-4
     clip: float = 1.0  # greatest norm of one member's gradient
-    patience: int = 10  # epochs without improvement before the training ends
+    patience: int = 6  # epochs without improvement before the training ends
     priority_exponent: float = 0.6
     priority_share: float = 0.5  # share of each batch drawn by error, the rest uniformly
     seed: int = 0
@@ -85,6 +85,11 @@ class HeldOut:
         """Mean squared error of the state [members]."""
         return self.mse[:, :STATE_OUTPUTS].mean(axis=1)
 
+    @property
+    def state_nll(self) -> np.ndarray:
+        """Negative log-likelihood of the state [members]: a member that grows too sure is worse, however near it is."""
+        return self.nll[:, :STATE_OUTPUTS].mean(axis=1)
+
 
 def train_ensemble(
     train: Transitions,
@@ -92,7 +97,7 @@ def train_ensemble(
     config: TrainingConfig,
     progress: Callable[[int, int, str], None] = lambda epoch, epochs, text: None,
 ) -> tuple[Ensemble, Normalisation, list[dict]]:
-    """Train on some sites, stop early by the error on others; returns the best ensemble and one record per epoch."""
+    """Train on some sites, stop early by others; returns the best ensemble, its scaling and one record per epoch."""
     generator = torch.Generator().manual_seed(config.seed)
     torch.manual_seed(config.seed)
     norm = Normalisation.of(train)
@@ -126,12 +131,13 @@ def train_ensemble(
             schedule.step()
             priority.scatter_(1, entry, (mean.detach() - target).abs().clamp_(max=10.0).mean(dim=-1))
         score = evaluate(ensemble, held_out.features, held_targets)
-        better = score.state_mse < best_score - 1e-5
-        best_score = np.where(better, score.state_mse, best_score)
+        better = score.state_nll < best_score - 1e-4
+        best_score = np.where(better, score.state_nll, best_score)
         _keep(best_state, ensemble, better)
         stale = 0 if better.any() else stale + 1
-        records.append({"epoch": epoch, "state_mse": float(score.state_mse.mean()), "nll": float(score.nll.mean())})
-        progress(epoch + 1, config.epochs, f"held-out MSE {score.state_mse.mean():.4f} NLL {score.nll.mean():.3f}")
+        mse, nll = float(score.state_mse.mean()), float(score.state_nll.mean())
+        records.append({"epoch": epoch, "state_mse": round(mse, 5), "state_nll": round(nll, 4)})
+        progress(epoch + 1, config.epochs, f"held-out MSE {mse:.4f} NLL {nll:.3f}")
         if stale >= config.patience:
             break
     ensemble.load_state_dict(best_state)
