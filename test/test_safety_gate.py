@@ -155,6 +155,20 @@ def test_messages_with_bad_stamps_are_silence(driving, stamps, says):
     assert driving.run(CONFIG.resume_after + 0.15)[-1].speed == 0.5
 
 
+@pytest.mark.parametrize("part", ["command", "odometry", "scan"])
+def test_an_age_counts_from_the_stamp_on(part):
+    drive = Drive()
+    drive.stamps = lambda t: t - 0.2
+    drive.run(0.1)
+    assert getattr(drive.gate, part).age(drive.now + 0.1) == pytest.approx(0.3)
+
+
+def test_a_stamp_a_little_ahead_of_a_coarse_clock_is_no_age(driving):
+    driving.stamps = lambda t: t + 0.05
+    driving.run(0.1)
+    assert driving.gate.scan.age(driving.now) == 0.0
+
+
 def test_a_simulation_that_stands_still_is_silence(driving):
     paused = driving.now
     driving.stamps = driving.clock = lambda t: paused

@@ -1,9 +1,9 @@
 """What one robot's velocity gate decides: the planner's command as it is, or a standstill and the reason for it.
 
 The gate passes a command on unchanged or sends zero; it never clips, bends or slows one. It believes nothing that it
-did not hear lately: ages are taken from a steady clock at reception, so that a stopped simulator is silence like any
-other, and stamps are held against the node's own (perhaps simulated) clock as well. It goes on by itself when the cause
-has been gone for a moment.
+did not hear lately: ages grow with a steady clock, so that a stopped simulator is silence like any other, from what
+a message's stamp says about its age on arrival, held against the node's own (perhaps simulated) clock. It goes on by
+itself when the cause has been gone for a moment.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Input:
 
     def __init__(self, topic: str, timeout: float, stale: str, bad: str) -> None:
         self.topic, self.timeout, self.stale, self.bad = topic, timeout, stale, bad
-        self.received: float | None = None  # steady clock at the last message that was believed [s]
+        self.made: float | None = None  # when the last message that was believed was made, by the steady clock [s]
         self._stamp: float | None = None
         self._fault: str | None = None
         self._ignored: str | None = None
@@ -84,12 +84,14 @@ class _Input:
                 self._ignored = f"{self.topic}: header.stamp stays at {stamp:.3f}; the publisher repeats itself"
         if fault is not None or self._ignored is not None:
             return False
-        self.received, self._stamp = now, stamp
+        # A simulated clock advances in ticks and may lie a little behind the stamp: then the message is new.
+        on_arrival = 0.0 if stamp is None or clock is None else max(clock - stamp, 0.0)
+        self.made, self._stamp = now - on_arrival, stamp
         return True
 
     def age(self, now: float) -> float:
-        """Seconds since the last message that was believed; inf when there was none."""
-        return math.inf if self.received is None else now - self.received
+        """Seconds since the last message that was believed was made; inf when there was none."""
+        return math.inf if self.made is None else now - self.made
 
     def fault(self, now: float) -> tuple[str, str] | None:
         """Cause and sentence, or None while the input can be relied on."""
