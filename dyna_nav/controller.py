@@ -25,7 +25,7 @@ class Observation:
     twist: np.ndarray  # [n, 2] forward speed [m/s], turn rate [rad/s]
     battery: np.ndarray  # [n] 0..1
     goal: np.ndarray  # [n, 3] x [m], y [m], yaw [rad]
-    scan: np.ndarray  # [n, beams] ranges [m]; beam k looks at yaw + scan_angles[k]; inf: nothing in range
+    scan: np.ndarray  # [n, beams] ranges [m]; beam k at yaw + scan_angles[k]; inf: nothing in range; NaN: not measured
     scan_angles: np.ndarray  # [beams] angle of each beam against the robot's heading [rad]
     scan_max: float  # greatest range of the laser [m]
 

@@ -82,15 +82,21 @@ def test_of_several_beams_near_one_angle_the_shortest_counts():
 def test_a_coarse_laser_leaves_no_gaps_within_its_view_and_sees_nothing_outside():
     ahead = ranges_at(ANGLES, scan(np.full(91, 2.0), start=-math.pi / 2, increment=math.pi / 90))
     assert np.isfinite(ahead[91:269]).all()
-    assert np.isinf(ahead[:85]).all()
+    assert np.isnan(ahead[:85]).all()
 
 
-def test_readings_out_of_range_are_nothing_and_too_near_ones_are_near():
+@pytest.mark.parametrize("turn", [2 * math.pi / 90, -2 * math.pi / 90])
+def test_a_coarse_laser_that_begins_anywhere_leaves_no_gaps(turn):
+    assert ranges_at(ANGLES, scan(np.full(90, 2.0), start=0.0, increment=turn)) == pytest.approx(2.0)
+
+
+def test_only_no_return_is_free_and_what_says_nothing_is_not_measured():
     ranges = np.full(360, 2.0)
-    ranges[:4] = math.nan, 11.0, 0.01, -math.inf
+    ranges[:6] = math.nan, 0.01, 0.0, 11.0, math.inf, -math.inf
     result = ranges_at(ANGLES, scan(ranges))
-    assert np.isinf(result[:3]).all()
-    assert result[3] == pytest.approx(0.1)
+    assert np.isnan(result[:3]).all()
+    assert np.isinf(result[3:5]).all()
+    assert result[5] == pytest.approx(0.1)
 
 
 # Diagnostics.

@@ -73,20 +73,49 @@ def grid_message(grid: OccupancyMap, stamp) -> OccupancyGrid:
 
 
 def ranges_at(angles: np.ndarray, message: LaserScan) -> np.ndarray:
-    """Ranges [beams] (m) of a scan at the wanted angles [beams] (rad, ascending, against the robot's heading).
+    """Ranges [beams] (m) of a scan at the wanted angles [beams] (rad, ascending, a full circle, in the laser's frame).
 
-    Of several readings near one wanted angle the shortest counts. inf: nothing in range, or not looked at.
+    As REP-117 has it: inf is no return, -inf one too near to measure and is put at `range_min`. NaN: not measured; the
+    laser does not look there, or its reading says nothing. Of several readings near one wanted angle the shortest
+    counts.
     """
     ranges = np.asarray(message.ranges, dtype=float)
-    ranges = np.where(np.isneginf(ranges), message.range_min, ranges)  # REP-117: too near to measure
-    ranges = np.where((ranges >= message.range_min) & (ranges <= message.range_max), ranges, np.inf)
+    ranges = np.where(np.isneginf(ranges), message.range_min, ranges)
+    ranges = np.where((ranges >= message.range_min) & (ranges > 0.0), ranges, np.nan)
+    ranges = np.where(ranges > message.range_max, np.inf, ranges)
     own = message.angle_min + message.angle_increment * np.arange(len(ranges))
     spacing = 2 * math.pi / len(angles)
     nearest = np.round((own - angles[0]) / spacing).astype(int) % len(angles)
-    result = np.full(len(angles), np.inf)
-    np.minimum.at(result, nearest, ranges)
+    result = np.full(len(angles), np.nan)
+    np.fmin.at(result, nearest, ranges)
     if abs(message.angle_increment) > 1.5 * spacing:  # a coarser laser: wanted angles between its beams
-        between = np.round((angles - own[0]) / message.angle_increment).astype(int)
-        inside = (between >= 0) & (between < len(ranges))
+        pitch = abs(message.angle_increment)
+        past_first = (np.sign(message.angle_increment) * (angles - own[0])) % (2 * math.pi)
+        between = np.round(past_first / pitch).astype(int) % round(2 * math.pi / pitch)
+        inside = between < len(ranges)
         result[inside] = ranges[between[inside]]
+    return result
+
+
+def seen_from(scan: np.ndarray, angles: np.ndarray, viewpoint: np.ndarray) -> np.ndarray:
+    """Ranges [beams] (m) of a scan [beams], at the same angles [beams] (rad, a full circle), as from another viewpoint.
+
+    viewpoint [3]: x, y [m], yaw [rad] in the frame of the scan. Beams that get nothing are NaN, except that one beam
+    between two neighbours of the scan gets the nearer of them: what is approached widens. What is out of range stays
+    there; that its direction changes a little is neglected.
+    """
+    beams = len(angles)
+    hit = np.isfinite(scan)
+    reach = np.where(hit, scan, 0.0)
+    x, y = reach * np.cos(angles) - viewpoint[0], reach * np.sin(angles) - viewpoint[1]
+    distance = np.where(hit, np.hypot(x, y), scan)
+    direction = np.where(hit, np.arctan2(y, x), angles) - viewpoint[2]
+    beam = np.round((direction - angles[0]) / (2 * math.pi / beams)).astype(int) % beams
+    known = np.flatnonzero(~np.isnan(scan))
+    order = known[np.argsort(-distance[known], kind="stable")]  # the nearest is entered last, and stays
+    result, source = np.full(beams, np.nan), np.full(beams, -1)
+    result[beam[order]], source[beam[order]] = distance[order], order
+    left, right = np.roll(source, 1), np.roll(source, -1)
+    gap = (source < 0) & (left >= 0) & (right >= 0) & ((right - left) % beams == 1)
+    result[gap] = np.minimum(distance[left[gap]], distance[right[gap]])
     return result
