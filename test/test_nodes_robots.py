@@ -19,6 +19,7 @@ from rcl_interfaces.srv import SetParameters
 from ros_harness import RosHarness
 from std_msgs.msg import String
 
+from dyna_nav.nodes.controllers import CONTROLLER
 from dyna_nav.nodes.diagnostics import RobotReport, gate_reports, planner_report, robot_reports, same_goal
 from dyna_nav.nodes.messages import EVENTS, LATCHED, NEWEST, pose_stamped
 from dyna_nav.site import resolve_site
@@ -178,11 +179,11 @@ def transition(robots, number):
     return answer.result().success
 
 
-def set_map(robots, value):
+def set_parameter(robots, name, value):
     client = robots.ros.node.create_client(SetParameters, "/planner/set_parameters")
     robots.ros.wait_for(client.service_is_ready, "the planner's parameter service")
     text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    answer = client.call_async(SetParameters.Request(parameters=[Parameter(name="map", value=text)]))
+    answer = client.call_async(SetParameters.Request(parameters=[Parameter(name=name, value=text)]))
     robots.ros.wait_for(answer.done, "the parameter")
 
 
@@ -191,10 +192,14 @@ def test_the_lifecycle_stops_refuses_and_drives_again(robots):
     assert transition(robots, Transition.TRANSITION_DEACTIVATE)
     robots.stands("r1")
     assert transition(robots, Transition.TRANSITION_CLEANUP)
-    set_map(robots, "/nowhere/hall.yaml")
+    set_parameter(robots, "map", "/nowhere/hall.yaml")
     assert not transition(robots, Transition.TRANSITION_CONFIGURE)
     assert "/nowhere/hall.yaml" in robots.planner.output
-    set_map(robots, MAP)
+    set_parameter(robots, "controller", "io:StringIO")  # no controller at all
+    set_parameter(robots, "map", MAP)
+    assert not transition(robots, Transition.TRANSITION_CONFIGURE)
+    assert "not configured: AttributeError: " in robots.planner.output
+    set_parameter(robots, "controller", CONTROLLER)
     assert transition(robots, Transition.TRANSITION_CONFIGURE)
     assert transition(robots, Transition.TRANSITION_ACTIVATE)
     robots.ros.wait_for(lambda: robots.planner_state == "active", "the planner to be active")

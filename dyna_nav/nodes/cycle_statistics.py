@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 BIN = 0.1  # resolution of the percentiles [ms]
@@ -32,3 +34,24 @@ class DurationHistogram:
             return 0.0
         index = int(np.searchsorted(cumulative, share * cumulative[-1]))
         return min((index + 1) * BIN, self.largest)
+
+
+class Schedule:
+    """Slots at equal distances, one for each cycle: how unevenly cycles begin, and which slots never had one."""
+
+    def __init__(self, period: float, start: float) -> None:
+        """The first slot lies one period after the start [s]."""
+        self._period, self._start = period, start
+        self._newest = start
+        self._begun = self.skipped = 0
+
+    def begin(self, now: float) -> tuple[float, int]:
+        """A cycle begins now [s]. Returns how far its distance from the one before is from the period [s], and how
+        many slots were found to have passed without a cycle since."""
+        jitter = abs(now - self._newest - self._period)
+        self._newest = now
+        self._begun += 1
+        passed = math.floor((now - self._start) / self._period)
+        skipped = max(passed - self._begun - self.skipped, 0)
+        self.skipped += skipped
+        return jitter, skipped

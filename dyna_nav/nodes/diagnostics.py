@@ -49,9 +49,9 @@ class PlannerReport:
     cycle_p99_ms: float = 0.0
     cycle_p999_ms: float = 0.0
     cycle_max_ms: float = 0.0
-    jitter_p99_ms: float = 0.0  # how far a cycle begins from its place in the 10 Hz schedule
+    jitter_p99_ms: float = 0.0  # how far the distance of two cycles is from 100 ms
     jitter_max_ms: float = 0.0
-    deadline_misses: int = 0
+    deadline_misses: int = 0  # cycles that were late or never began
     watchdog_stops: int = 0
     model_calls: int = 0  # in the newest cycle
     model_version: str = ""
@@ -118,6 +118,11 @@ def same_goal(one: Any, other: Any) -> bool:
     """Whether two goals (x, y, yaw) are one and the same; () or NaN is no goal."""
     one, other = np.asarray(one, float), np.asarray(other, float)
     return one.shape == other.shape == (3,) and bool((np.abs(one - other) < 1e-3).all())
+
+
+def reason_kind(reason: str) -> str:
+    """A stop reason without its particulars, for counting: what stands before the first colon."""
+    return reason.partition(":")[0]
 
 
 def _text(value: Any) -> str:

@@ -23,6 +23,7 @@ from dyna_nav.nodes.diagnostics import robot_reports, same_goal
 from dyna_nav.nodes.messages import LATCHED, NEWEST, SENSOR, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
+from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import parameter
 from dyna_nav.site import resolve_site
@@ -46,6 +47,7 @@ class Dispatcher(Node):
     def __init__(self) -> None:
         super().__init__("dispatcher")
         config = declare_parameters(self, DispatcherConfig)
+        check_robot_names(config.robots)
         self.names = list(config.robots)
         self.stream = TripStream(
             resolve_site(config.map),

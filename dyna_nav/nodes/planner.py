@@ -27,14 +27,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from visualization_msgs.msg import MarkerArray
 
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached
+from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.nodes.controllers import CONTROLLER, load_controller
-from dyna_nav.nodes.cycle_statistics import DurationHistogram
-from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, robot_status, same_goal, status
+from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
+from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, reason_kind, robot_status, same_goal, status
 from dyna_nav.nodes.markers import robot_markers
 from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
+from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
 from dyna_nav.parameters import parameter
 from dyna_nav.planning import PlannerConfig
@@ -131,8 +132,8 @@ class Planner(LifecycleNode):
         """Read site and model and connect the robots' topics, or say in one sentence why that cannot be done."""
         try:
             self._configure()
-        except (ValueError, OSError) as error:
-            self.get_logger().error(f"not configured: {error}")
+        except Exception as error:  # rclpy would drop it without a word
+            self.get_logger().error(f"not configured: {in_words(error)}")
             self._release()
             return TransitionCallbackReturn.FAILURE
         for warning in self._controller.warnings:
@@ -144,10 +145,8 @@ class Planner(LifecycleNode):
 
     def _configure(self) -> None:
         self._config, plan, self._robot, self._deadline, self._limits, timeouts = self._read_parameters()
+        check_robot_names(self._config.robots)
         robots = len(self._config.robots)
-        if robots == 0 or len(set(self._config.robots)) < robots:
-            raise ValueError(f"parameter robots is {list(self._config.robots)}; it must name each robot once")
-        self._tolerance: GoalTolerance = plan.tolerance
         self._site = resolve_site(self._config.map)
         self._controller = load_controller(self._config, plan, self._site, self._robot)
         self._controller.reset(self._site, robots, np.random.default_rng(self._config.seed), self._robot)
@@ -166,17 +165,27 @@ class Planner(LifecycleNode):
 
     @loudly
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to drive."""
-        outcome = super().on_activate(state)
+        """Begin to drive, or say why that cannot be done and stay inactive."""
+        try:
+            outcome = super().on_activate(state)
+            self._activate()
+        except Exception as error:  # rclpy would drop it without a word
+            self.get_logger().error(f"not activated: {in_words(error)}")
+            self._halt()
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         self._lifecycle = "active"
+        return outcome
+
+    def _activate(self) -> None:
         gc.collect()
         gc.freeze()  # a collection that visits all of numba's objects takes as long as a cycle
-        self._begun, self._cycle = time.monotonic(), 0
+        self._cycle = 0
         self._sent = np.zeros((len(self._ports), 2))
         self._watchdog = Watchdog(self._deadline, self._stop_robots, self._resend)
-        self._watchdog.start()
+        self._schedule = Schedule(STEP, self._steady_seconds())
         self._timer = self.create_timer(STEP, self._run_cycle, clock=self._steady)
-        return outcome
+        self._watchdog.start()
 
     @loudly
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -228,26 +237,38 @@ class Planner(LifecycleNode):
     def _run_cycle(self) -> None:
         """Observe, act, send; then tell people about it."""
         begun = time.monotonic()
-        self._note_jitter(begun)
+        self._note_punctuality()
         self._watchdog.begin()
         inputs = [port.input() for port in self._ports]
+        self._sent[[entry.fault is not None for entry in inputs]] = 0.0  # should the watchdog send again
         observation = self._observe(inputs, begun)
         self._controller.executed(np.array([port.executed for port in self._ports]))
         commands = self._controller.act(observation)
         self._watchdog.end()
+        stopped = self._monitor.reason
         verdict = self._monitor.finish(time.monotonic() - begun, commands)
-        self._sent = verdict.commands
+        self._sent = verdict.commands.copy()
         self._resend()
         duration = time.monotonic() - begun
-        self._monitor.sent(duration)
+        if self._monitor.sent(duration):
+            self.get_logger().warning(f"cycle {self._cycle} took {1e3 * duration:.0f} ms")
+        if self._monitor.reason not in (None, stopped):
+            self.get_logger().warning(f"every robot is stopped: {self._monitor.reason}")
         self._cycle_ms.add(1e3 * duration)
         self._report(observation, [entry.fault for entry in inputs], verdict)
 
-    def _note_jitter(self, begun: float) -> None:
-        """How far this cycle begins from the nearest place in the schedule."""
+    def _note_punctuality(self) -> None:
+        """How unevenly cycles begin; a place in the schedule without a cycle is a deadline missed."""
         self._cycle += 1
-        since = begun - self._begun
-        self._jitter_ms.add(1e3 * abs(since - STEP * round(since / STEP)))
+        jitter, skipped = self._schedule.begin(self._steady_seconds())
+        self._jitter_ms.add(1e3 * jitter)
+        if skipped:
+            self._monitor.skip(skipped)
+            self.get_logger().warning(f"{skipped} cycles before cycle {self._cycle} never began")
+
+    def _steady_seconds(self) -> float:
+        """The time by which the schedule runs [s]; its clock is not Python's, and drifts against it."""
+        return 1e-9 * self._steady.now().nanoseconds
 
     def _observe(self, inputs: list, now: float) -> Observation:
         return Observation(
@@ -304,14 +325,14 @@ class Planner(LifecycleNode):
     def _report(self, observation: Observation, faults: list[str | None], verdict) -> None:
         """Keep the robots' reports up to date; a change of state is published at once."""
         report, stamp = self._controller.report, self.get_clock().now().to_msg()
-        arrived = goal_reached(observation.pose, observation.twist[:, 0], self._goals, self._tolerance)
         changed = False
         for index, fault in enumerate(faults):
             reason = verdict.reason or fault or report.stop_reason[index]
             has_goal = bool(np.isfinite(self._goals[index]).all())
-            state = "standing" if reason else "idle" if not has_goal else "arrived" if arrived[index] else "driving"
+            arrived = bool(report.arrived[index])
+            state = "standing" if reason else "idle" if not has_goal else "arrived" if arrived else "driving"
             before = self._reports[index]
-            has_work = has_goal and not arrived[index]
+            has_work = has_goal and not arrived
             if reason and has_work and reason_kind(reason) != reason_kind(before.stop_reason):
                 self._safe_stops[index][reason_kind(reason)] += 1
             changed |= (state, reason_kind(reason)) != (before.state, reason_kind(before.stop_reason))
@@ -330,9 +351,7 @@ class Planner(LifecycleNode):
             for port, plan in zip(self._ports, report.plans, strict=True):
                 port.plan.publish(path_message(plan[np.isfinite(plan).all(axis=1)], stamp))
             reasons = [entry.stop_reason for entry in self._reports]
-            self._markers.publish(
-                robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp)
-            )
+            self._markers.publish(robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp))
 
     def _publish_diagnostics(self) -> None:
         """One status for the planner, one for each robot."""
@@ -369,9 +388,9 @@ class Planner(LifecycleNode):
         )
 
 
-def reason_kind(reason: str) -> str:
-    """A stop reason without its particulars, for counting: what stands before the first colon."""
-    return reason.partition(":")[0]
+def in_words(error: Exception) -> str:
+    """An error for the log: ValueError and OSError carry a sentence for the user, any other is named by its type."""
+    return str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
 
 
 def main() -> None:

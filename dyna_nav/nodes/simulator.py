@@ -25,6 +25,7 @@ from std_msgs.msg import Header, String
 from dyna_nav.nodes.messages import EVENTS, MAP_FRAME, NEWEST, SENSOR_SOURCE, pose_message
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
+from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Collision, Simulation, SimulationConfig
@@ -58,6 +59,7 @@ class Simulator(Node):
         super().__init__("simulator")
         self.config = declare_parameters(self, SimulatorConfig)
         physics = declare_parameters(self, SimulationConfig, prefix="simulation")
+        check_robot_names(self.config.robots)
         self.names = list(self.config.robots)
         site = resolve_site(self.config.map)
         hidden = resolve_site(self.config.hidden_map) if self.config.hidden_map else None
