@@ -62,7 +62,7 @@ class _Worker:
     trip: Trip | None = None
     arrived: float | None = None  # when it reached the trip's station [s]
     next_kind: str = "pick"
-    avoid: str = ""  # the station of its last failure
+    avoid: str = ""  # the station that it failed to reach last, until it has reached another
 
 
 @dataclass
@@ -141,7 +141,7 @@ class TripStream:
 
     def _drive(self, robot: int, worker: _Worker, now: float, arrived: bool) -> None:
         if arrived:
-            worker.arrived = now
+            worker.arrived, worker.avoid = now, ""
             if worker.trip.number:
                 self.travel_times.append(now - worker.trip.started)
                 self.ideal_times.append(worker.trip.ideal)
