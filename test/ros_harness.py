@@ -117,8 +117,9 @@ class RosProcess:
 class RosHarness:
     """A private ROS domain with one node of the test in it, and the processes under test around it."""
 
-    def __init__(self, name: str = "test") -> None:
-        self.domain = free_domain_id()
+    def __init__(self, name: str = "test", domain: int | None = None) -> None:
+        """name: of the test's node; domain: the ROS domain, a free one when it is not given."""
+        self.domain = free_domain_id() if domain is None else domain
         self.processes: list[RosProcess] = []
         os.environ.update({k: v for k, v in ros_environment(self.domain).items() if k.startswith("ROS_")})
         self._context = rclpy.Context()

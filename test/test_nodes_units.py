@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 
 import numpy as np
 import pytest
@@ -12,20 +13,22 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import LaserScan
 
 from dyna_nav.mdp import wrap_angle
-from dyna_nav.nodes.cycle_statistics import DurationHistogram
+from dyna_nav.nodes.child_process import free_domain, is_free, ros_environment
+from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
 from dyna_nav.nodes.diagnostics import (
     PLANNER,
     PlannerReport,
     RobotReport,
     planner_report,
+    reason_kind,
     robot_reports,
     robot_status,
     same_goal,
     status,
 )
 from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
-from dyna_nav.nodes.planner import reason_kind
 from dyna_nav.nodes.pose_source import compose, inverse
+from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.robot_port import arc
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.trips import TripConfig, TripStream
@@ -141,6 +144,35 @@ def test_percentiles_lie_within_a_bin_above_the_true_ones(durations):
     assert histogram.largest == max(durations)
 
 
+def test_a_cycle_late_by_most_of_a_period_has_that_jitter_and_so_has_the_next():
+    schedule = Schedule(0.1, start=5.0)
+    jitters = [schedule.begin(5.0 + now)[0] for now in (0.1, 0.2, 0.39, 0.4, 0.5)]
+    assert jitters == pytest.approx([0.0, 0.0, 0.09, 0.09, 0.0])
+    assert schedule.skipped == 0
+
+
+def test_slots_without_a_cycle_are_counted_once():
+    schedule = Schedule(0.1, start=0.0)
+    assert [schedule.begin(now)[1] for now in (0.101, 0.201, 0.511, 0.601, 0.701)] == [0, 0, 2, 0, 0]
+    assert schedule.skipped == 2
+
+
+# Names.
+
+
+@pytest.mark.parametrize("name", ["amr-1", "1st", "", "r 1", "/r1", "r1/", "röbi"])
+def test_a_name_that_ros_would_refuse_is_refused_in_one_sentence(name):
+    with pytest.raises(ValueError, match="parameter robots"):
+        check_robot_names(["r1", name])
+
+
+def test_names_that_ros_takes_are_taken_once_each():
+    check_robot_names(["r1", "hall_2/amr_1"])
+    for names in ([], ["r1", "r1"]):
+        with pytest.raises(ValueError, match="each robot once"):
+            check_robot_names(names)
+
+
 # Trips.
 
 
@@ -246,9 +278,48 @@ def test_a_robot_low_on_charge_goes_to_a_charger_and_back_to_work(site):
     assert fleet.stream.completed == 0
 
 
+def test_a_station_that_was_not_reached_is_tried_again_after_another_was(site):
+    fleet = Fleet(site, 1, trip_timeout=10.0)
+    fleet.stream.chargers = fleet.stream.chargers[:1]  # the only one
+    pick = next(station for station in site.stations if station.kind == "pick")
+    fleet.poses[0] = pick.x, pick.y, pick.yaw
+    fleet.batteries[0] = 0.1
+    fleet.step()
+    fleet.step(10.1)
+    assert fleet.stream.states() == ["driving"]
+    fleet.arrive()
+    fleet.step()
+    fleet.step(1.1)
+    assert fleet.stream.states() == ["to charger"]
+
+
 def test_more_robots_than_stations_are_refused_in_one_sentence(site):
     with pytest.raises(ValueError, match="60 robots need at least 61"):
         TripStream(site, 60, TripConfig())
+
+
+# Processes of a run.
+
+
+def test_a_domain_that_is_asked_for_is_refused_while_it_is_in_use(monkeypatch):
+    domain = next(domain for domain in range(150, 233) if is_free(domain))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    assert free_domain() == domain
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
+        participant.bind(("", 7410 + 250 * domain))
+        with pytest.raises(ValueError, match=f"ROS_DOMAIN_ID is {domain}, and that domain is in use"):
+            free_domain()
+
+
+def test_a_simulated_fleet_talks_to_this_machine_only_whatever_the_user_has_exported(monkeypatch):
+    for name, value in {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_STATIC_PEERS": "10.0.0.7", "ROS_LOCALHOST_ONLY": "0",
+        "ROS_DISTRO": "humble",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    environment = ros_environment(7)
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert (environment["ROS_LOCALHOST_ONLY"], environment["ROS_STATIC_PEERS"]) == ("1", "")
 
 
 # Faults on request.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -17,36 +18,47 @@ MOST_DOMAINS = 101  # ROS domains whose ports lie below the ephemeral ones
 
 
 def free_domain() -> int:
-    """A ROS domain that nobody on this machine uses, the user's own choice (ROS_DOMAIN_ID) first.
+    """A ROS domain that nobody on this machine uses; where the user chose one (ROS_DOMAIN_ID), that one.
 
-    Raises ValueError when ROS_DOMAIN_ID is not a domain, or all are in use.
+    Raises ValueError when ROS_DOMAIN_ID is not a domain or one in use, or when all are in use.
     """
     wish = os.environ.get("ROS_DOMAIN_ID", "")
     if wish:
         if not wish.isdigit() or int(wish) > 232:
             raise ValueError(f"ROS_DOMAIN_ID is {wish!r}; it must be a whole number from 0 to 232")
+        if not is_free(int(wish)):
+            raise ValueError(
+                f"ROS_DOMAIN_ID is {wish}, and that domain is in use on this machine; "
+                "unset it, choose another, or end what uses it (ros2 daemon stop)"
+            )
         return int(wish)
     for offset in range(MOST_DOMAINS):
         domain = 1 + (os.getpid() + offset) % MOST_DOMAINS
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain + 10))  # the port of a domain's first DDS participant
-            except OSError:
-                continue
+        if is_free(domain):
             return domain
     raise ValueError("every ROS domain from 1 to 101 is in use; set ROS_DOMAIN_ID")
+
+
+def is_free(domain: int) -> bool:
+    """Whether no process on this machine takes part in a ROS domain."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", 7400 + 250 * domain + 10))  # the port of a domain's first DDS participant
+        except OSError:
+            return False
+    return True
 
 
 def ros_environment(domain: int) -> dict[str, str]:
     """The environment of processes that talk to this machine only, on one ROS domain.
 
+    Whatever the user's environment says: simulated robots bear the names of real ones, and must not be heard by them.
     Linear algebra stays on one thread in each: the processes share the cores, and spinning threads cost time.
     """
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
-    if environment.get("ROS_DISTRO") == "humble":
-        environment.setdefault("ROS_LOCALHOST_ONLY", "1")
-    else:
-        environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment |= {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": ""}
+    if environment.get("ROS_DISTRO") == "humble":  # later distributions warn of it
+        environment["ROS_LOCALHOST_ONLY"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(variable, "1")
     return environment
@@ -60,6 +72,7 @@ class ChildProcess:
         self.name = name
         self.log = folder / f"{name}.log"
         self.starts = 0
+        self.started = -math.inf  # steady time of its newest start [s]
         self._command = [sys.executable, "-m", "dyna_nav.nodes.supervised", module, *arguments]
         self._environment = {**environment, SUPERVISOR: str(os.getpid())}
         self._process: subprocess.Popen | None = None
@@ -72,6 +85,7 @@ class ChildProcess:
                 start_new_session=True,
             )  # fmt: skip
         self.starts += 1
+        self.started = time.monotonic()
 
     @property
     def pid(self) -> int | None:
