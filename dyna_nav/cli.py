@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dyna_nav import __version__
 
 USAGE_ERROR = 2
+INTERRUPTED = 130  # as a shell reports SIGINT
 COMMANDS = {  # name: module with add_arguments(parser) and run(arguments) -> exit status
     "fleet": ("dyna_nav.nodes.fleet_command", "drive a fleet in the simulator, over real ROS topics"),
     "train": ("dyna_nav.world_model.train_command", "train a model bundle"),
@@ -18,7 +19,17 @@ COMMANDS = {  # name: module with add_arguments(parser) and run(arguments) -> ex
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point: parse, run, and turn what cannot be done into one sentence on stderr and exit status 2."""
+    """Entry point: parse, run, and turn what cannot be done into one sentence on stderr and exit status 2.
+
+    Ctrl-C, wherever it strikes, ends with exit status 130.
+    """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="dyna-nav", description="Learned, safe navigation for fleets of robots.")
     parser.add_argument("--version", action="version", version=f"dyna-nav {__version__}")

@@ -82,6 +82,14 @@ def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
     assert arguments[1] in capsys.readouterr().err
 
 
+def test_ctrl_c_at_any_time_ends_with_status_130_and_without_a_traceback(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    assert main(["fleet"]) == 130
+
+
 def test_the_process_itself_ends_with_status_2_and_without_a_traceback():
     end = command("fleet", "--headless", "--map", "/nowhere/hall.yaml")
     assert end.returncode == 2
