@@ -38,7 +38,7 @@ def nodes(context) -> list:
     if site != "default" and not site.startswith("random:"):
         site = str(Path(site).resolve())
     names = robot_names(value["robots"])
-    time = {"use_sim_time": value["use_sim_time"].lower() == "true"}
+    time = {"use_sim_time": value["use_sim_time"].lower() in ("true", "1")}  # as IfCondition reads simulate
     seed = {"seed": int(value["seed"])}
     simulate = IfCondition(value["simulate"])
 

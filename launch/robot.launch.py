@@ -24,7 +24,7 @@ def nodes(context) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     if not value["map"]:
         raise ValueError("launch argument map is missing; give the path of the site's map_server yaml: map:=hall.yaml")
-    common = {"robots": [value["namespace"]], "use_sim_time": value["use_sim_time"].lower() == "true"}
+    common = {"robots": [value["namespace"]], "use_sim_time": value["use_sim_time"].lower() in ("true", "1")}
     planner = {**common, "map": str(Path(value["map"]).resolve()), "model": value["model"]}
 
     def node(executable: str, parameters: dict) -> Node:
