@@ -1,0 +1,69 @@
+"""The launch files, where ROS's launch is installed: their arguments, their nodes, and who is started again."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+launch = pytest.importorskip("launch")
+pytest.importorskip("launch_ros")
+
+FOLDER = Path(__file__).resolve().parent.parent / "launch"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name.replace(".", "_"), FOLDER / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def nodes(name, **arguments):
+    """The nodes of a launch file by name, given launch arguments, and without those whose condition is not met."""
+    context = launch.LaunchContext()
+    module = load(name)
+    for action in module.generate_launch_description().entities:
+        if isinstance(action, launch.actions.DeclareLaunchArgument):
+            if action.name in arguments:
+                context.launch_configurations[action.name] = arguments[action.name]
+            else:
+                action.execute(context)
+    found = module.nodes(context)
+    return [node for node in found if node.condition is None or node.condition.evaluate(context)]
+
+
+def executables(found):
+    return [node.node_executable for node in found]
+
+
+def test_a_fleet_is_simulated_unless_asked_otherwise():
+    everything = ["planner", "velocity_gate", "simulator", "dispatcher", "map_publisher"]
+    assert executables(nodes("fleet.launch.py")) == everything
+    assert executables(nodes("fleet.launch.py", simulate="false")) == ["planner", "velocity_gate"]
+
+
+def test_a_real_robot_has_planner_and_gate_and_needs_a_map():
+    assert executables(nodes("robot.launch.py", map="hall.yaml")) == ["planner", "velocity_gate"]
+    with pytest.raises(ValueError, match="launch argument map is missing"):
+        nodes("robot.launch.py")
+
+
+def test_robots_are_counted_or_named():
+    module = load("fleet.launch.py")
+    assert module.robot_names("3") == ["r1", "r2", "r3"]
+    assert module.robot_names("north, south") == ["north", "south"]
+    with pytest.raises(ValueError, match="launch argument robots"):
+        module.robot_names("0")
+
+
+@pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
+def test_every_argument_says_what_it_is_for(name):
+    declared = [
+        action
+        for action in load(name).generate_launch_description().entities
+        if isinstance(action, launch.actions.DeclareLaunchArgument)
+    ]
+    assert {"map", "model", "use_sim_time", "log_level"} <= {action.name for action in declared}
+    assert all(action.description for action in declared)
