@@ -17,6 +17,7 @@ from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.collection import Episode
 from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 from dyna_nav.world_model.ensemble import Ensemble
+from dyna_nav.world_model.residual import residual_variance
 from dyna_nav.world_model.training import Normalisation, predict_all
 
 SETTLING = WINDOW + 10  # steps around something unlearnable whose features still carry it
@@ -31,15 +32,16 @@ class Series:
 
 
 def residuals(episode: Episode, ensemble: Ensemble, norm: Normalisation, variance_scale: np.ndarray) -> np.ndarray:
-    """What ResidualTracker would have said: [robots, steps, 6], standard deviations of the mixture."""
+    """What ResidualTracker would have said: [robots, steps, 6], standard deviations."""
     robots, steps = episode.learnable.shape
     features = torch.from_numpy(episode.features.reshape(-1, FEATURES))
-    mean, log_variance = predict_all(ensemble, features)
-    targets = torch.from_numpy(episode.targets.reshape(-1, OUTPUTS))
-    target = ((targets - norm.target_mean) / norm.target_std).float()
-    variance = (log_variance.exp() * torch.from_numpy(variance_scale).float()).mean(dim=0) + mean.var(0, unbiased=False)
-    residual = (target - mean.mean(dim=0)) / variance.sqrt()
-    return residual[:, :STATE_OUTPUTS].reshape(robots, steps, STATE_OUTPUTS).numpy().astype(float)
+    means, log_variance = (part.double().numpy() for part in predict_all(ensemble, features))
+    scale, offset = norm.target_std.double().numpy(), norm.target_mean.double().numpy()
+    mean = means.mean(axis=0) * scale + offset
+    mixture = (np.exp(log_variance) * variance_scale).mean(axis=0) + means.var(axis=0)
+    difference = episode.targets.reshape(-1, OUTPUTS) - mean
+    residual = difference / np.sqrt(residual_variance(mean, mixture * scale**2))
+    return residual[:, :STATE_OUTPUTS].reshape(robots, steps, STATE_OUTPUTS)
 
 
 def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
