@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections import deque
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -15,9 +16,13 @@ from rclpy.node import Node
 
 from dyna_nav.mdp import wrap_angle
 from dyna_nav.nodes.messages import MAP_FRAME, NEWEST, pose_array, yaw_of
-from dyna_nav.safety.inputs import frame_fault, pose_fault
+from dyna_nav.safety.inputs import frame_fault, pose_fault, stamp_seconds
 
 SOURCES = ("odom", "amcl_pose", "tf")
+MEMORY = 400  # odometry messages that an AMCL pose, which is some time in the making, can belong to
+MATCH = 0.15  # furthest that stamps of one instant may lie apart [s]
+MOST_DRIVEN = 3.0  # way on wheels alone after which a pose is a guess [m]
+MOST_TF_AGE = 2.0  # how far TF may lag behind the odometry [s]
 
 
 class OdometryInMap:
@@ -26,27 +31,41 @@ class OdometryInMap:
     frames = (MAP_FRAME,)  # frames that the odometry may have
     fault: str | None = None  # why there is no pose
 
-    def pose(self, odometry: np.ndarray) -> np.ndarray:
-        """Pose [3] in the map frame of an odometry pose [3]; NaN with a fault set where there is none."""
+    def pose(self, odometry: np.ndarray, stamp: float) -> np.ndarray:
+        """Pose [3] in the map frame of an odometry pose [3] stamped [s]; NaN with a fault set where there is none."""
         return odometry
+
+    def close(self) -> None:
+        """Take the source's topics down."""
 
 
 class AmclCorrection:
-    """``<robot>/amcl_pose`` corrects the odometry: what AMCL said last, carried on by the wheels since."""
+    """``<robot>/amcl_pose`` corrects the odometry: what AMCL said last, carried on by the wheels since.
+
+    AMCL speaks when the robot has moved, so the way driven since, not the time, tells that it fell silent.
+    """
 
     frames: tuple[str, ...] = ()
 
     def __init__(self, node: Node, robot: str):
-        self._topic = f"{robot}/amcl_pose"
-        self._odometry: np.ndarray | None = None
+        self._node, self._topic = node, f"{robot}/amcl_pose"
+        self._odometry: deque[tuple[float, np.ndarray, float]] = deque(maxlen=MEMORY)  # stamp [s], pose [3], way [m]
         self._correction: np.ndarray | None = None
+        self._corrected_at = 0.0  # way driven when the correction was made [m]
         self._refused = f"{self._topic}: nothing received; start the localisation and give it an initial pose"
-        node.create_subscription(PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST)
+        self._subscription = node.create_subscription(
+            PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST
+        )
 
     @property
     def fault(self) -> str | None:
-        """Why there is no pose: AMCL has not spoken yet, or what it said cannot be believed."""
-        return self._refused if self._correction is None else None
+        """Why there is no pose: AMCL has not spoken for too long, or what it said cannot be believed."""
+        if self._correction is None:
+            return self._refused
+        driven = self._odometry[-1][2] - self._corrected_at
+        if driven <= MOST_DRIVEN:
+            return None
+        return f"{self._topic}: {driven:.1f} m driven since the last one (limit {MOST_DRIVEN:g} m); check the localiser"
 
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
         problem = frame_fault(self._topic, "header.frame_id", message.header.frame_id, (MAP_FRAME,)) or pose_fault(
@@ -54,13 +73,27 @@ class AmclCorrection:
         )
         if problem:
             self._correction, self._refused = None, problem
-        elif self._odometry is not None:
-            self._correction = compose(pose_array(message.pose.pose), inverse(self._odometry))
+            return
+        stamp = stamp_seconds(message.header.stamp)
+        then = min(self._odometry, key=lambda entry: abs(entry[0] - stamp), default=None)
+        if then is None or abs(then[0] - stamp) > MATCH:  # an earlier correction holds for as long as it may
+            self._refused = f"{self._topic}: no odometry within {MATCH:g} s of its stamp {stamp:.2f}; check the clocks"
+            return
+        self._correction = compose(pose_array(message.pose.pose), inverse(then[1]))
+        self._corrected_at = then[2]
 
-    def pose(self, odometry: np.ndarray) -> np.ndarray:
-        """Pose [3] in the map frame of an odometry pose [3]; NaN while there is no correction."""
-        self._odometry = odometry
+    def pose(self, odometry: np.ndarray, stamp: float) -> np.ndarray:
+        """Pose [3] in the map frame of an odometry pose [3] stamped [s]; NaN while there is no correction."""
+        driven = 0.0
+        if self._odometry:
+            _, before, driven = self._odometry[-1]
+            driven += math.hypot(*(odometry[:2] - before[:2]))
+        self._odometry.append((stamp, odometry, driven))
         return np.full(3, np.nan) if self._correction is None else compose(self._correction, odometry)
+
+    def close(self) -> None:
+        """Take the source's topics down."""
+        self._node.destroy_subscription(self._subscription)
 
 
 class TfCorrection:
@@ -84,16 +117,24 @@ class TfCorrection:
         self._errors = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.ExtrapolationException)
         self.fault: str | None = f"tf: nothing known about {self._frame} yet"
 
-    def pose(self, odometry: np.ndarray) -> np.ndarray:
-        """Pose [3] in the map frame of an odometry pose [3]; NaN, with the fault set, without a transform."""
+    def pose(self, odometry: np.ndarray, stamp: float) -> np.ndarray:
+        """Pose [3] in the map frame of an odometry pose [3] stamped [s]; NaN, with a fault set, where there is none."""
         try:
-            transform = self._buffer.lookup_transform(MAP_FRAME, self._frame, self._newest).transform
+            found = self._buffer.lookup_transform(MAP_FRAME, self._frame, self._newest)
         except self._errors as error:
             self.fault = f"tf: no transform from {self._frame} to {MAP_FRAME}: {error}"
             return np.full(3, np.nan)
+        made = stamp_seconds(found.header.stamp)
+        if made and stamp - made > MOST_TF_AGE:  # a static transform has no stamp
+            self.fault = f"tf: {self._frame} to {MAP_FRAME} is {stamp - made:.1f} s old (limit {MOST_TF_AGE:g} s)"
+            return np.full(3, np.nan)
         self.fault = None
-        move = transform.translation
-        return compose(np.array([move.x, move.y, yaw_of(transform.rotation)]), odometry)
+        move = found.transform.translation
+        return compose(np.array([move.x, move.y, yaw_of(found.transform.rotation)]), odometry)
+
+    def close(self) -> None:
+        """Take the source's topics down."""
+        self._listener.unregister()
 
 
 def make_pose_source(kind: str, node: Node, robot: str, odometry_frame: str):

@@ -12,20 +12,24 @@ from nav_msgs.msg import Odometry, Path
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
-from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
-from dyna_nav.nodes.pose_source import compose, make_pose_source
+from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, seen_from, twist_stamped
+from dyna_nav.nodes.pose_source import compose, inverse, make_pose_source
 from dyna_nav.parameters import parameter
-from dyna_nav.safety.inputs import InputLimits, battery_fault, odometry_fault, scan_fault
+from dyna_nav.safety.inputs import InputLimits, battery_fault, odometry_fault, scan_fault, stamp_seconds
 
-MOST_LEAD = 0.15  # a pose is carried forward to the present over no more than this [s]
+MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
+EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing through any more [s]
 
 
 @dataclass(frozen=True)
 class InputTimeouts:
-    """How long an input may be silent before its robot stands."""
+    """How old an input may grow before its robot stands, and where on the robot the laser measures."""
 
-    odometry: float = parameter(0.3, "silence of odom after which the robot stands [s]", minimum=0.05, maximum=0.5)
-    scan: float = parameter(0.4, "silence of scan after which the robot stands [s]", minimum=0.05, maximum=0.5)
+    odometry: float = parameter(0.3, "age of odom after which the robot stands [s]", minimum=0.05, maximum=0.5)
+    scan: float = parameter(0.4, "age of scan after which the robot stands [s]", minimum=0.05, maximum=0.5)
+    laser_x: float = parameter(0.0, "position of the laser ahead of the robot's centre [m]", minimum=-3, maximum=3)
+    laser_y: float = parameter(0.0, "position of the laser left of the robot's centre [m]", minimum=-3, maximum=3)
+    laser_yaw: float = parameter(0.0, "heading of the laser's zero angle [rad]", minimum=-3.15, maximum=3.15)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class RobotInput:
     pose: np.ndarray  # [3] x [m], y [m], yaw [rad], map frame; NaN when it cannot be believed
     twist: np.ndarray  # [2] forward speed [m/s], turn rate [rad/s]
     battery: float  # 0..1
-    scan: np.ndarray  # [beams] ranges [m]; inf: nothing in range
+    scan: np.ndarray  # [beams] ranges [m] as from the present pose; inf: nothing in range, NaN: not measured
     fault: str | None  # "<kind>: <sentence>"
 
 
@@ -58,10 +62,11 @@ class RobotPort:
         self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
         self._source = make_pose_source(pose_source, node, name, odometry_frame)
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
-        self.executed = np.full(2, np.nan)  # what the velocity gate last let through; NaN before it said anything
-        self._battery, self._scan = 1.0, np.full(len(scan_angles), np.inf)
+        self._executed, self._executed_at = np.full(2, np.nan), np.inf
+        self._battery, self._scan = 1.0, np.full(len(scan_angles), np.nan)
+        self._from_laser = inverse(np.array([timeouts.laser_x, timeouts.laser_y, timeouts.laser_yaw]))
         self.scan_max = 0.0  # range of the laser [m]; 0 before the first scan
-        self._odometry_at = self._scan_at = -np.inf  # steady time of reception [s]
+        self._odometry_at = self._scan_at = -np.inf  # steady time when each was measured [s]
         self._odometry_fault: str | None = None
         self._scan_fault: str | None = None
         self._battery_fault: str | None = None
@@ -72,11 +77,12 @@ class RobotPort:
             node.create_subscription(LaserScan, f"{name}/scan", self._on_scan, SENSOR),
             node.create_subscription(BatteryState, f"{name}/battery_state", self._on_battery, SENSOR),
             node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST),
-            node.create_subscription(TwistStamped, f"{name}/cmd_vel", self._on_executed, SENSOR),
+            node.create_subscription(TwistStamped, f"{name}/cmd_vel_executed", self._on_executed, SENSOR),
         ]
 
     def close(self) -> None:
         """Take the robot's topics down."""
+        self._source.close()
         for subscription in self._entities:
             self._node.destroy_subscription(subscription)
         self._node.destroy_lifecycle_publisher(self.command)
@@ -87,16 +93,23 @@ class RobotPort:
         stamp = self._node.get_clock().now().to_msg()
         self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
 
+    @property
+    def executed(self) -> np.ndarray:
+        """[2] what the velocity gate lets through (m/s, rad/s): zero from one that fell silent, NaN before its first.
+
+        A base whose gate is silent is told nothing, and brakes.
+        """
+        return np.zeros(2) if time.monotonic() - self._executed_at > EXECUTED_TIMEOUT else self._executed
+
     def input(self) -> RobotInput:
-        """The robot now: its newest pose carried forward to the present by its twist, or a fault."""
+        """The robot now: its newest pose and scan carried forward to the present by its twist, or a fault."""
         now = time.monotonic()
-        fault = self._fault(now)
-        pose = self._pose
-        if fault is None:
-            pose = compose(pose, arc(self._twist, min(now - self._odometry_at, MOST_LEAD)))
-        else:
-            pose = np.full(3, np.nan)
-        return RobotInput(pose, self._twist, self._battery, self._scan, fault)
+        if fault := self._fault(now):
+            return RobotInput(np.full(3, np.nan), self._twist, self._battery, self._scan, fault)
+        pose = compose(self._pose, arc(self._twist, min(now - self._odometry_at, MOST_LEAD)))
+        viewpoint = compose(self._from_laser, arc(self._twist, now - self._scan_at))
+        scan = seen_from(self._scan, self._scan_angles, viewpoint)
+        return RobotInput(pose, self._twist, self._battery, scan, None)
 
     def _fault(self, now: float) -> str | None:
         for kind, topic, at, limit, fault in (
@@ -108,7 +121,7 @@ class RobotPort:
             if at == -np.inf:
                 return f"{kind} silent: {self.name}/{topic}: nothing received yet"
             if now - at > limit:
-                return f"{kind} silent: {self.name}/{topic}: nothing for more than {limit:g} s"
+                return f"{kind} silent: {self.name}/{topic}: the newest is older than {limit:g} s"
         if self._source.fault:
             return f"no pose: {self._source.fault}"
         return f"battery refused: {self._battery_fault}" if self._battery_fault else None
@@ -119,23 +132,34 @@ class RobotPort:
             message, topic, self._clock(), frames=self._source.frames, limits=self._limits
         )
         if self._odometry_fault is None:
-            self._odometry_at = _reception(info)
-            self._pose = self._source.pose(pose_array(message.pose.pose))
+            stamp = stamp_seconds(message.header.stamp)
+            self._odometry_at = self._measured(stamp, info)
+            self._pose = self._source.pose(pose_array(message.pose.pose), stamp)
             self._twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
 
-    def _on_scan(self, message: LaserScan) -> None:
+    def _on_scan(self, message: LaserScan, info: dict) -> None:
         self._scan_fault = scan_fault(message, f"{self.name}/scan", self._clock(), limits=self._limits)
         if self._scan_fault is None:
-            self._scan_at = time.monotonic()
+            self._scan_at = self._measured(stamp_seconds(message.header.stamp), info)
             self._scan, self.scan_max = ranges_at(self._scan_angles, message), message.range_max
 
-    def _on_executed(self, message: TwistStamped) -> None:
-        self.executed = np.array([message.twist.linear.x, message.twist.angular.z])
+    def _on_executed(self, message: TwistStamped, info: dict) -> None:
+        self._executed = np.array([message.twist.linear.x, message.twist.angular.z])
+        self._executed_at = _reception(info)
 
     def _on_battery(self, message: BatteryState) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
         if self._battery_fault is None:
             self._battery = message.percentage
+
+    def _measured(self, stamp: float, info: dict) -> float:
+        """Steady time [s] when something was measured: when it was received, or before that if its stamp says so.
+
+        A simulated clock advances in ticks and may lie a little behind the stamp, which then says nothing.
+        """
+        clock = self._clock()
+        age = 0.0 if clock is None else max(clock - stamp, 0.0)
+        return min(_reception(info), time.monotonic() - age)
 
     def _clock(self) -> float | None:
         """The node's clock [s] for checking stamps; None while simulated time has not begun."""

@@ -1,4 +1,4 @@
-"""The velocity gate: the only node that publishes `cmd_vel`, in a process of its own.
+"""The velocity gate: the only node that publishes `cmd_vel`, in a process of its own; `cmd_vel_executed` repeats it.
 
 Passes the planner's commands on or stops the robot, as :mod:`dyna_nav.safety.gate` decides: at once for every command,
 and twenty times a second whatever arrives. One process serves all robots of a machine. Neither torch nor ONNX Runtime
@@ -69,6 +69,7 @@ class GatedRobot:
         self._publisher = node.create_publisher(
             TwistStamped if parameters.cmd_vel_stamped else Twist, topic("cmd_vel"), QoSProfile(depth=1)
         )
+        self._executed = node.create_publisher(TwistStamped, topic("cmd_vel_executed"), QoSProfile(depth=1))
         node.create_subscription(TwistStamped, topic("cmd_vel_planned"), self._on_command, QoSProfile(depth=1))
         for kind, short, callback in ((Odometry, "odom", self._on_odometry), (LaserScan, "scan", self._on_scan)):
             node.create_subscription(kind, topic(short), callback, qos_profile_sensor_data, event_callbacks=_NO_EVENTS)
@@ -91,16 +92,13 @@ class GatedRobot:
             self._node.on_change(self, decision)
 
     def publish(self, speed: float, turn_rate: float) -> None:
-        """Tell the wheels [m/s], [rad/s]."""
-        twist = Twist()
-        twist.linear.x, twist.angular.z = speed, turn_rate
-        if not self._parameters.cmd_vel_stamped:
-            self._publisher.publish(twist)
-            return
-        message = TwistStamped(twist=twist)
+        """Tell the wheels [m/s], [rad/s]; and the planner, in the form that does not depend on the base."""
+        message = TwistStamped()
+        message.twist.linear.x, message.twist.angular.z = speed, turn_rate
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.header.frame_id = self._frame
-        self._publisher.publish(message)
+        self._publisher.publish(message if self._parameters.cmd_vel_stamped else message.twist)
+        self._executed.publish(message)
 
     def wait_until_heard(self, seconds: float) -> bool:
         """Whether every reliable subscriber has acknowledged the last command within the time [s]."""
