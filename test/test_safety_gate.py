@@ -117,6 +117,32 @@ def test_a_fault_stops_at_the_next_decision_and_says_why(driving, part, message,
     assert driving.run(CONFIG.resume_after + 0.15)[-1].speed == 0.5
 
 
+def blind_ahead(value):
+    """A scan whose beams within 0.6 rad of ahead read one value."""
+    return lambda t: scan(t, np.where(np.abs(np.arange(360) - 180) < 36, value, 5.0 + 0.001 * (t % 1)))
+
+
+def backward(t):
+    """A scan of the rear half only."""
+    message = scan(t, np.full(181, 5.0 + 0.001 * (t % 1)))
+    message.angle_min, message.angle_max = math.pi / 2, 3 * math.pi / 2
+    return message
+
+
+@pytest.mark.parametrize("see", [blind_ahead(math.nan), blind_ahead(0.0), blind_ahead(0.01), backward])
+@pytest.mark.parametrize(("command", "passes"), [((0.3, 0.0), False), ((0.0, 0.5), True), ((-0.3, 0.0), True)])
+def test_a_robot_that_is_blind_ahead_may_turn_and_back_off_but_not_drive_on(see, command, passes):
+    decision = Drive(command=command, scan=see).run(1.0)[-1]
+    assert (decision.cause is None) == passes
+    if not passes:
+        assert decision.cause == causes.SCAN_BAD
+        assert "ahead" in decision.reason
+
+
+def test_nothing_in_range_ahead_is_not_blind():
+    assert Drive(scan=blind_ahead(math.inf)).run(1.0)[-1].cause is None
+
+
 def test_commands_within_one_percent_of_the_limit_pass_unclipped():
     drive = Drive(command=(1.51, -1.21))
     decision = drive.run(1.0)[-1]

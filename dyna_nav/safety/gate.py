@@ -28,6 +28,7 @@ OBSTACLE = "obstacle"
 CAUSES = (EMERGENCY_STOP, ODOMETRY_BAD, ODOMETRY_STALE, SCAN_BAD, SCAN_STALE, COMMAND_BAD, COMMAND_STALE, OBSTACLE)
 
 _CLOCK_RESTART = 1.0  # a stamp that falls back by more than this means that the source began anew [s]
+_AHEAD = 0.6  # a robot that drives forward must be able to see this far to either side of its heading [rad]
 _MOVING = 0.05  # a laser must see the world change when the robot is faster than this [m/s]
 
 
@@ -132,6 +133,7 @@ class VelocityGate:
         self._planned = (0.0, 0.0)
         self._twist = (0.0, 0.0)
         self._points = np.empty((0, 2))
+        self._blind: str | None = None  # why nothing can be said about what lies ahead
         self._ranges: np.ndarray | None = None
         self._scan_changed = 0.0
         self._emergency: set[str] = set()
@@ -166,6 +168,7 @@ class VelocityGate:
         angles = self.config.laser_yaw + message.angle_min + message.angle_increment * np.arange(len(message.ranges))
         points = scan_points(np.asarray(message.ranges), angles, message.range_min, message.range_max)
         self._points = points + np.array([self.config.laser_x, self.config.laser_y])
+        self._blind = self._blind_ahead(message, angles)
 
     def on_emergency_stop(self, pressed: bool, source: str = EMERGENCY_STOP) -> None:
         """Latch or release the emergency stop; every source that pressed it must release it again."""
@@ -197,6 +200,8 @@ class VelocityGate:
                 return fault
         if self._planned == (0.0, 0.0):
             return None
+        if self._planned[0] > 0.0 and self._blind is not None:
+            return SCAN_BAD, self._blind
         path = braking_path(
             *self._twist,
             self.model,
@@ -226,6 +231,20 @@ class VelocityGate:
                 if not low * slack <= value <= high * slack:  # NaN is in no range
                     return f"cmd_vel_planned: {name} is {value:.4g}; it must lie in [{low:g}, {high:g}]"
         return None
+
+    def _blind_ahead(self, message: Any, angles: np.ndarray) -> str | None:
+        """A laser that does not measure where the robot drives to, at `angles` [beams] from its heading [rad]."""
+        ranges = np.asarray(message.ranges, dtype=np.float32)
+        ahead = ranges[np.abs((angles + math.pi) % (2 * math.pi) - math.pi) <= _AHEAD]
+        if not len(ahead):
+            return f"scan: no beam within {_AHEAD:g} rad of ahead; check the laser's view and laser_yaw"
+        silent = np.isnan(ahead) | ((ahead < max(message.range_min, 1e-3)) & ~np.isneginf(ahead))
+        if silent.mean() < self.config.dead_beams:
+            return None
+        return (
+            f"scan: {int(silent.sum())} of {len(ahead)} beams within {_AHEAD:g} rad of ahead measure nothing; "
+            "check what covers the laser"
+        )
 
     def _frozen(self, message: Any, now: float) -> str | None:
         """A laser whose readings stay exactly the same while the robot drives sends old ones with new stamps."""
