@@ -10,8 +10,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from dyna_nav.mdp import STEP
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES, STATE_OUTPUTS
+from dyna_nav.world_model.residual import TIMING
 
 UNITS = ("m", "m", "rad", "m/s", "rad/s", "1", "1")
 
@@ -81,7 +83,8 @@ commands and unknown payloads cannot be predicted; the sideways motion `dy` is n
 
 An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second), how
 hard the robot pulls while it gathers speed (over 15 s), and the laser against the map. The score is the mean squared
-reconstruction error of the worst group of features, in units of errors that are rare on familiar driving. A state is
+reconstruction error of the worst group of features, in units of errors that are rare on familiar driving. Residuals
+allow for {timing_ms:.0f} ms by which the time of a measurement may be off in every step. A state is
 novel when {ood[persistence]} of the last {ood[window]} cycles score over {ood[threshold]:.4g}, and familiar again after
 {ood[resume_s]:g} s without such a cycle. Collisions and the second after them do not count as familiar.
 
@@ -113,6 +116,7 @@ def _page(bundle: Bundle) -> str:
         ensemble=ensemble,
         ood=ood,
         calibration=calibration,
+        timing_ms=1e3 * TIMING * STEP,
         heaviest=training["heaviest_payload_kg"],
         latest_ms=1e3 * training["latest_command_s"],
         oldest_ms=1e3 * training["oldest_observation_s"],

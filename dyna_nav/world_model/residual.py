@@ -18,7 +18,6 @@ from dyna_nav.world_model.encoding import (
 )
 from dyna_nav.world_model.runtime import WorldModel
 
-
 # Messages wait, and odometry is sampled: when a measured state was true is known to about 20 ms of a step of 100 ms, so
 # a step is never predicted better than to this share of itself. Without it, 10 ms of jitter look like slipping wheels.
 TIMING = 0.2
