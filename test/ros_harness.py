@@ -121,6 +121,7 @@ class RosHarness:
         """name: of the test's node; domain: the ROS domain, a free one when it is not given."""
         self.domain = free_domain_id() if domain is None else domain
         self.processes: list[RosProcess] = []
+        self._ros_home = tempfile.TemporaryDirectory()  # what processes remember there, they remember for one test
         os.environ.update({k: v for k, v in ros_environment(self.domain).items() if k.startswith("ROS_")})
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=self.domain)
@@ -137,6 +138,7 @@ class RosHarness:
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.try_shutdown()
+        self._ros_home.cleanup()
 
     def start(
         self,
@@ -149,7 +151,7 @@ class RosHarness:
         """Start ``python -m module``; parameters and ros_arguments are handed over after ``--ros-args``."""
         ros = [word for k, v in (parameters or {}).items() for word in ("-p", f"{k}:={_yaml(v)}")] + list(ros_arguments)
         command = [sys.executable, "-m", module, *arguments, *(["--ros-args", *ros] if ros else [])]
-        process = RosProcess(command, self.domain, environment)
+        process = RosProcess(command, self.domain, {"ROS_HOME": self._ros_home.name, **(environment or {})})
         self.processes.append(process)
         return process
 

@@ -186,6 +186,29 @@ def test_an_emergency_stop_pressed_before_the_gate_starts_is_obeyed(ros):
     ros.wait_for(lambda: robot.stands() and robot.blames(causes.EMERGENCY_STOP), "the late gate to obey")
 
 
+def test_an_emergency_stop_outlives_the_gate_and_ends_when_it_is_released(ros):
+    robot, publisher = Robot(ros), ros.node.create_publisher(Bool, "/r1/emergency_stop", 1)
+    gate = ros.start(GATE, parameters={"robots": ["r1"]})
+    ros.wait_for(robot.drives, "the robot to drive")
+    publisher.publish(Bool(data=True))
+    ros.wait_for(lambda: robot.stands() and robot.blames(causes.EMERGENCY_STOP), "a stop")
+    gate.send_signal(signal.SIGKILL)
+    gate.wait()
+    robot.status = None
+    again = ros.start(GATE, parameters={"robots": ["r1"]})
+    ros.wait_for(lambda: robot.blames(causes.EMERGENCY_STOP), "the new gate to know of it")
+    assert robot.stands()
+    assert "ros2 topic pub --once /r1/emergency_stop" in again.output
+    ros.wait_for(lambda: publisher.get_subscription_count() >= 1, "the new gate to listen")
+    publisher.publish(Bool(data=False))
+    ros.wait_for(robot.drives, "the robot to drive again")
+    again.send_signal(signal.SIGKILL)
+    again.wait()
+    robot.heard.clear()
+    ros.start(GATE, parameters={"robots": ["r1"]})
+    ros.wait_for(robot.drives, "a third gate to have nothing to remember")
+
+
 def test_commands_pass_once_each_while_nothing_is_wrong(robot):
     """At 10 Hz of commands `cmd_vel` shows 10 Hz: the gate's own timer adds nothing."""
     robot.wait_for(lambda: robot.blames(""), "a clean bill of health")
@@ -217,10 +240,13 @@ def test_robots_are_gated_one_by_one(ros):
 
 
 def test_the_robot_of_its_own_namespace_and_plain_twists(ros):
+    executed = []
+    ros.node.create_subscription(TwistStamped, "/r7/cmd_vel_executed", executed.append, 10)
     ros.start(GATE, parameters={"cmd_vel_stamped": False}, ros_arguments=["-r", "__ns:=/r7"])
     robot = Robot(ros, "r7", command_type=Twist)
     robot.name = ""
     ros.wait_for(lambda: robot.drives() and robot.blames(""), "the robot to drive")
+    ros.wait_for(lambda: executed and executed[-1].twist.linear.x == robot.speed, "the planner to be told as well")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -24,6 +24,7 @@ from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
 from dyna_nav.mdp import RobotModel
+from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import run
 from dyna_nav.parameters import parameter
@@ -145,6 +146,7 @@ class VelocityGateNode(Node):
         if len(set(parameters.robots)) < len(parameters.robots):
             raise ValueError(f"parameter robots is {list(parameters.robots)}; each robot must be named once")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._emergency_memory = EmergencyMemory(self.context.get_domain_id())
         self.robots = [GatedRobot(self, name, parameters) for name in parameters.robots or ("",)]
         self.watch_emergency_stop("/emergency_stop", self.robots)
         # Steady clocks: with simulated time, a simulator that stands still must not stop the gate's decisions.
@@ -156,13 +158,22 @@ class VelocityGateNode(Node):
         """Let robots obey an emergency stop, be it latched (a gate that starts late hears of it) or not.
 
         Two subscriptions, because a latched one hears only latched publishers; hearing both does no harm.
+        One that was pressed when an earlier gate ended is pressed still.
         """
         name = self.resolve_topic_name(topic)
+        if self._emergency_memory.is_pressed(name):
+            self.get_logger().error(f"{name} was pressed before this gate began and holds; {how_to_release(name)}")
+            for robot in robots:
+                robot.gate.on_emergency_stop(True, name)
 
         def obey(message: Bool) -> None:
             for robot in robots:
                 robot.gate.on_emergency_stop(message.data, name)
                 robot.decide(answering_command=False)
+            try:  # after the wheels were told
+                self._emergency_memory.remember(name, message.data)
+            except OSError as error:
+                self.get_logger().error(f"{name}: a gate that starts anew will not know of it: {error}")
 
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Bool, topic, obey, QoSProfile(depth=10))
