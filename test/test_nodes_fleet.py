@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
-from ros_harness import ROOT, RosHarness, RosProcess
+from ros_harness import ROOT, RosHarness, RosProcess, free_domain_id
 
 from dyna_nav.nodes.diagnostics import planner_report
 from dyna_nav.nodes.messages import NEWEST
@@ -32,22 +33,22 @@ def test_two_robots_make_their_trips_without_a_collision(tmp_path):
     assert len(outcome["travel_time_s"]) == 2
     assert outcome["cycles"] > 0
     assert set(outcome["cycle_ms"]) == {"p50", "p99", "p999", "max"}
+    assert outcome["killed"] == []
+    assert 0 < outcome["simulated_s"] <= outcome["wall_s"] + 1
     assert {"deadline_misses", "safe_stops", "model_version", "provider", "first_command_s"} <= set(outcome)
     assert outcome["provider"]
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 class WatchedRun:
-    """A long fleet run in the test's own ROS domain."""
+    """A long fleet run that the test listens to in its ROS domain."""
 
-    def __init__(self, ros: RosHarness, tmp_path) -> None:
-        self.ros, self.json = ros, tmp_path / "out.json"
+    def __init__(self, ros: RosHarness, process: RosProcess, json_file) -> None:
+        self.ros, self.process, self.json = ros, process, json_file
+        ros.processes.append(process)
         self.planner_pid, self.command = 0, 0.0
         ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         ros.node.create_subscription(TwistStamped, "r1/cmd_vel", self._on_command, NEWEST)
-        options = ["--trips", "1000", "--memory", "none", "--json", str(self.json)]
-        self.process = RosProcess([*FLEET, *options], ros.domain)
-        ros.processes.append(self.process)
 
     def _on_diagnostics(self, message):
         planner = planner_report(message)
@@ -57,14 +58,33 @@ class WatchedRun:
     def _on_command(self, message):
         self.command = abs(message.twist.linear.x) + abs(message.twist.angular.z)
 
+    def child(self, module):
+        """The process of one node of the run."""
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if f"dyna_nav.nodes.{module}" in child.cmdline())
+
     def drives(self):
         self.ros.wait_for(lambda: self.command > 0.1, "r1 to drive", SLOW_START)
 
 
+def wait_for_children(process):
+    deadline = time.monotonic() + SLOW_START
+    while len(psutil.Process(process.pid).children()) < 5:  # fewer: not yet the nodes
+        assert process.running, process.output
+        assert time.monotonic() < deadline, process.output
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def run(tmp_path):
-    with RosHarness("fleet_test") as ros:
-        yield WatchedRun(ros, tmp_path)
+    domain, out = free_domain_id(), tmp_path / "out.json"
+    process = RosProcess([*FLEET, "--trips", "1000", "--memory", "none", "--json", str(out)], domain)
+    try:
+        wait_for_children(process)  # then the run has found the domain free, and the test may join it
+        with RosHarness("fleet_test", domain) as ros:
+            yield WatchedRun(ros, process, out)
+    finally:
+        process.close()
 
 
 def test_a_killed_planner_is_started_again_and_ctrl_c_leaves_nothing_behind(run):
@@ -94,8 +114,20 @@ def test_no_process_outlives_a_run_that_was_killed(run):
 
 def test_a_run_whose_simulator_dies_ends_with_one_sentence_about_it(run):
     run.drives()
-    command = ["dyna_nav.nodes.simulator"]
-    simulator = next(p for p in psutil.Process(run.process.pid).children() if command[0] in p.cmdline())
-    simulator.kill()
+    run.child("simulator").kill()
     assert run.process.wait(60) == 1
     assert "simulator was ended by SIGKILL" in run.process.output
+
+
+def test_a_planner_that_hangs_is_killed_and_started_again_a_simulator_that_hangs_ends_the_run(run):
+    run.drives()
+    hanging = run.child("planner")
+    hanging.suspend()
+    run.ros.wait_for(lambda: not hanging.is_running(), "the planner to be killed")
+    run.ros.wait_for(lambda: run.planner_pid != hanging.pid, "another planner", SLOW_START)
+    run.child("simulator").suspend()
+    assert run.process.wait(60) == 1
+    assert "the simulator hangs: no odometry of any robot for 10 s" in run.process.output
+    outcome = json.loads(run.json.read_text())
+    assert outcome["killed"][0] == "planner"
+    assert outcome["restarts"] == {"planner": 1}

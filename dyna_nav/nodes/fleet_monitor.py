@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
@@ -31,6 +32,9 @@ class FleetMonitor(Node):
         self.began = time.monotonic()
         self.first_command_s: float | None = None  # from the start to the first command that moves a robot [s]
         self.speeds = dict.fromkeys(names, float("nan"))  # [m/s]
+        self.heard: dict[str, float] = {}  # steady time of the last word of each process that is watched [s]
+        self._first_odometry: tuple[float, float] | None = None  # simulated and steady time [s] ...
+        self._last_odometry: tuple[float, float] | None = None  # ... of the first and the newest of any robot
         self.batteries = dict.fromkeys(names, float("nan"))  # 0..1
         self.traces: dict[str, list[tuple[float, float]]] = {name: [] for name in names}  # x, y [m], map frame
         self.reports = {name: RobotReport() for name in names}
@@ -70,20 +74,38 @@ class FleetMonitor(Node):
 
     @property
     def standing(self) -> bool:
-        """Whether no robot is seen to move."""
-        return not any(abs(speed) > STANDSTILL for speed in self.speeds.values())
+        """Whether every robot is seen to stand."""
+        return all(abs(speed) <= STANDSTILL for speed in self.speeds.values())  # never so for NaN
+
+    @property
+    def simulated_s(self) -> float:
+        """Simulated time from the first odometry to the last [s]."""
+        return self._last_odometry[0] - self._first_odometry[0] if self._first_odometry else 0.0
+
+    @property
+    def wall_s(self) -> float:
+        """Time that really passed meanwhile [s]: more than `simulated_s` when the simulator is too slow."""
+        return self._last_odometry[1] - self._first_odometry[1] if self._first_odometry else 0.0
 
     def _odometry_callback(self, name: str):
         trace = self.traces[name]
 
         def on_odometry(message: Odometry) -> None:
             self.speeds[name] = message.twist.twist.linear.x
+            self._note_odometry(message.header.stamp)
             here = (message.pose.pose.position.x, message.pose.pose.position.y)
             far = not trace or np.hypot(here[0] - trace[-1][0], here[1] - trace[-1][1]) > TRACE_STEP
             if far and np.isfinite(here).all():
                 trace.append(here)
 
         return on_odometry
+
+    def _note_odometry(self, stamp: Time) -> None:
+        now = time.monotonic()
+        self.heard["simulator"] = now
+        self._last_odometry = (stamp.sec + 1e-9 * stamp.nanosec, now)
+        if self._first_odometry is None:
+            self._first_odometry = self._last_odometry
 
     def _battery_callback(self, name: str):
         def on_battery(message: BatteryState) -> None:
@@ -98,6 +120,10 @@ class FleetMonitor(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         planner = planner_report(message)
         if planner is not None:
+            if planner.state == "active":
+                self.heard["planner"] = time.monotonic()
+            else:
+                self.heard.pop("planner", None)  # it may be silent while it loads a site
             if planner.cycles or planner.pid not in self._planners:
                 self._planners[planner.pid] = planner
             for name, report in robot_reports(message):
@@ -105,6 +131,7 @@ class FleetMonitor(Node):
                     self.reports[name] = report
                     self._safe_stops[planner.pid, name] = report.safe_stops
         for name, gate in gate_reports(message):
+            self.heard["velocity_gate"] = time.monotonic()
             if name in self.gates and not self.ending:
                 self.gates[name] = gate.reason
                 for cause, count in gate.stops.items():

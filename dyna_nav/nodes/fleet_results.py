@@ -16,8 +16,10 @@ from dyna_nav.site import Site
 if TYPE_CHECKING:
     from dyna_nav.nodes.fleet_run import FleetOptions
 
+SLOW = 0.95  # simulated over real time below which the summary says so
 
-def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, int]) -> dict:
+
+def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, int], killed: list[str]) -> dict:
     """Everything that a run is judged by. Of a planner that was started again, the worst percentiles count."""
     status, planners = monitor.status, monitor.planners
     travel, ideal = status.get("travel_time_s", []), status.get("ideal_time_s", [])
@@ -46,7 +48,10 @@ def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, in
         "provider": monitor.planner.provider,
         "planner_memory_mb": round(worst("memory_mb"), 1),
         "first_command_s": round(monitor.first_command_s, 2) if monitor.first_command_s is not None else None,
+        "simulated_s": round(monitor.simulated_s, 2),
+        "wall_s": round(monitor.wall_s, 2),
         "restarts": restarts,
+        "killed": killed,  # processes that did not end, or answer, by themselves
         "failed_trips": status.get("trips_failed", []),
         "collision_list": monitor.collisions,
     }
@@ -78,6 +83,10 @@ def summary(outcome: dict) -> str:
         lines.append(f"collision at {hit['time']} s: {hit['robot']} with {hit['other']} at ({hit['x']}, {hit['y']})")
     for name, count in outcome["restarts"].items():
         lines.append(f"{name} was started again {count} times")
+    if outcome["killed"]:
+        lines.append(f"had to be killed: {', '.join(outcome['killed'])}")
+    if outcome["simulated_s"] < SLOW * outcome["wall_s"]:
+        lines.append(f"the simulator was slow: {outcome['simulated_s']} s in {outcome['wall_s']} s")
     return "\n".join(lines)
 
 

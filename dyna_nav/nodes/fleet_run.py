@@ -8,6 +8,7 @@ dispatcher                 the work; a run cannot survive its end either
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -30,8 +31,14 @@ from dyna_nav.world_model import load_bundle
 
 RESTARTED = ("planner", "velocity_gate")
 PATIENCE = 60.0  # the first command must come within [s]
+SIMULATOR_SILENCE = 10.0  # without odometry for so long the simulator hangs [s]
+SILENCE = 5.0  # without diagnostics for so long a process that is started again hangs [s]
+EARLIEST_WORD = 1.0  # what is heard sooner after a start is still from the process before [s]
+PAUSE = 1.0  # not having looked for so long, this process itself was stopped [s]
 MOST_RESTARTS = 20  # of one process, before the run is given up
 BRAKING = 1.2  # longest wait for the robots to stand before the processes end [s]
+LISTENING = 0.3  # what arrives for so long after they stand still counts [s]
+LAST_WORDS = 200  # messages that are read at most once every process has ended
 LEAVING = 0.7  # time that each group of processes has to end by itself [s]
 
 
@@ -123,6 +130,8 @@ class FleetRun:
         self._executor.add_node(self.monitor)
         self._signal: int | None = None
         self.restarts: dict[str, int] = {}
+        self.killed: list[str] = []
+        self._looked = time.monotonic()
 
     def run(self) -> int:
         """Start, watch, stop, judge."""
@@ -142,7 +151,7 @@ class FleetRun:
             failure = problem
         finally:
             self._stop()
-        outcome = results(self.monitor, self.options, self.restarts)
+        outcome = results(self.monitor, self.options, self.restarts, self.killed)
         self._executor.shutdown()
         self.monitor.destroy_node()
         rclpy.try_shutdown()
@@ -160,6 +169,7 @@ class FleetRun:
 
     def _look_after(self, view) -> None:
         """Start again what may be started again; raise RunFailed for what cannot go on."""
+        self._end_what_hangs(view)
         for child in self.children.values():
             if child.running:
                 continue
@@ -177,14 +187,42 @@ class FleetRun:
             words = self.children["planner"].last_words()
             raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")
 
+    def _end_what_hangs(self, view) -> None:
+        """Kill a planner or gate that has fallen silent; raise RunFailed for such a simulator."""
+        now = time.monotonic()
+        if now - self._looked > PAUSE:  # meanwhile nobody was listened to
+            self.monitor.heard = dict.fromkeys(self.monitor.heard, now)
+        self._looked = now
+        if self._silence("simulator") > SIMULATOR_SILENCE:
+            raise RunFailed(f"the simulator hangs: no odometry of any robot for {SIMULATOR_SILENCE:g} s")
+        for name in RESTARTED:
+            if self.children[name].running and self._silence(name) > SILENCE:
+                view.tell(f"{name} has said nothing for {SILENCE:g} s and is killed")
+                self.children[name].signal(signal.SIGKILL)
+                self.children[name].reap(LEAVING)
+                self.killed.append(name)
+
+    def _silence(self, name: str) -> float:
+        """Time since the last word of a process [s]; 0 while it has not spoken since its start."""
+        heard = self.monitor.heard.get(name, -math.inf)
+        return time.monotonic() - heard if heard > self.children[name].started + EARLIEST_WORD else 0.0
+
     def _stop(self) -> None:
-        """The robots first: the planner's last word is zero, and the gates hold them; then everything else."""
+        """The robots first: the planner's last word is zero, and the gates hold them; then everything else.
+
+        All that happens until the end is judged: a robot can collide while it brakes.
+        """
         self.monitor.ending = True
-        stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
-        deadline = time.monotonic() + BRAKING
-        while self.children["simulator"].running and not self.monitor.standing and time.monotonic() < deadline:
+        self.killed += stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
+        now = time.monotonic()
+        deadline, stood = now + BRAKING, now
+        while self.children["simulator"].running and now < min(deadline, stood + LISTENING):
             self._executor.spin_once(timeout_sec=0.05)
-        stop_all(self.children.values(), LEAVING)
+            now = time.monotonic()
+            stood = stood if self.monitor.standing else now
+        self.killed += stop_all(self.children.values(), LEAVING)
+        for _ in range(LAST_WORDS):
+            self._executor.spin_once(timeout_sec=0.0)
 
     def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
         """Write what was asked for, say how it went, and return the exit status."""
