@@ -47,6 +47,7 @@ class ResidualTracker:
         self._previous = np.zeros((robots, 2))
         self._before: Observation | None = None
         self._commanded = np.full((robots, 2), np.nan)
+        self._irregular = False  # the last step took longer or shorter than it should
 
     def reset(self, robot: int | None = None) -> None:
         """Forget the last step of one robot, or of all: after a restart or a new localisation."""
@@ -68,15 +69,19 @@ class ResidualTracker:
         """Compare the prediction with what came.
 
         step [s] is how far apart two observations should be; displacement and turn are scaled from the time that really
-        passed to it, and there is no residual when that is a fifth off. Returns residual [n, 6] (measured minus
-        predicted, over the standard deviation of residual_variance) and error [n], the mean squared error of
-        displacement, turn and speeds in normalised units, to compare with ``WorldModel.training_error``; both NaN where
-        there is none. The battery does not count: see encoding.py.
+        passed to it, and there is no residual when that is a fifth off, nor in the step after: its command left late.
+        Returns residual [n, 6] (measured minus predicted, over the standard deviation of residual_variance) and
+        error [n], the mean squared error of displacement, turn and speeds in normalised units, to compare with
+        ``WorldModel.training_error``; both NaN where there is none. The battery does not count: see encoding.py.
         """
         robots = len(self._commanded)
         residual, error = np.full((robots, STATE_OUTPUTS), np.nan), np.full(robots, np.nan)
         before = self._before
-        if before is None or abs(observation.time - before.time - step) > 0.2 * step:
+        if before is None:
+            return residual, error
+        irregular, late = abs(observation.time - before.time - step) > 0.2 * step, self._irregular
+        self._irregular = irregular
+        if irregular or late:
             return residual, error
         good = (
             np.isfinite(self._commanded).all(axis=1)
