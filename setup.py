@@ -28,7 +28,7 @@ EXTRAS = {
         "ros-jazzy-visualization-msgs>=5.3,<6",
     ],
     "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
-    "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0"],
+    "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "gpu": ["onnxruntime-gpu>=1.17"],
     "test": ["pytest>=8.0", "hypothesis>=6.100", "psutil>=5.9"],
 }
