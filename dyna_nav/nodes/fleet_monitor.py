@@ -114,8 +114,11 @@ class FleetMonitor(Node):
         return on_battery
 
     def _on_command(self, message: TwistStamped) -> None:
-        if self.first_command_s is None and (message.twist.linear.x or message.twist.angular.z):
-            self.first_command_s = time.monotonic() - self.began
+        if not (message.twist.linear.x or message.twist.angular.z):
+            return
+        self.heard["planner"] = time.monotonic()  # only an active planner has robots moved
+        if self.first_command_s is None:
+            self.first_command_s = self.heard["planner"] - self.began
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         planner = planner_report(message)
