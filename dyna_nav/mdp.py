@@ -33,7 +33,9 @@ STOP = 1  # index of the action (speed 0, no turn)
 class RobotModel:
     """Size and limits of the robot's base; the firmware enforces the accelerations, the planner relies on them."""
 
-    radius: float = parameter(0.35, "radius of the circle that holds the robot and its load [m]", minimum=0.05, maximum=2)
+    radius: float = parameter(
+        0.35, "radius of the circle that holds the robot and its load [m]", minimum=0.05, maximum=2
+    )
     max_speed: float = parameter(1.5, "highest forward speed [m/s]", minimum=0.05, maximum=5)
     max_turn_rate: float = parameter(1.2, "highest turn rate [rad/s]", minimum=0.05, maximum=10)
     acceleration: float = parameter(1.2, "highest forward acceleration [m/s^2]", minimum=0.05, maximum=20)
@@ -56,7 +58,9 @@ class GoalTolerance:
     """When a goal counts as reached."""
 
     position: float = parameter(0.25, "distance to the goal [m]", minimum=0.05, maximum=2)
-    heading: float = parameter(3.15, "difference to the goal's heading [rad]; 3.15 accepts any", minimum=0.15, maximum=3.15)
+    heading: float = parameter(
+        3.15, "difference to the goal's heading [rad]; 3.15 accepts any", minimum=0.15, maximum=3.15
+    )
     speed: float = parameter(0.4, "speed on arrival [m/s]", minimum=0.05, maximum=5)
 
 
@@ -79,9 +83,7 @@ def action_set(robot: RobotModel, speeds: tuple[float, ...] = (0.0, 0.5, 1.0)) -
     """
     if not speeds or speeds[0] != 0.0:
         raise ValueError(f"parameter speeds is {speeds}; its first entry must be 0, so that stopping is an action")
-    return np.array(
-        [(speed * robot.max_speed, sign * robot.max_turn_rate) for speed in speeds for sign in TURN_SIGNS]
-    )
+    return np.array([(speed * robot.max_speed, sign * robot.max_turn_rate) for speed in speeds for sign in TURN_SIGNS])
 
 
 def wrap_angle(angle):
