@@ -151,11 +151,11 @@ class FleetRun:
             failure = problem
         finally:
             self._stop()
-        outcome = results(self.monitor, self.options, self.restarts, self.killed)
+        status = self._judge(results(self.monitor, self.options, self.restarts, self.killed), failure)
         self._executor.shutdown()
         self.monitor.destroy_node()
         rclpy.try_shutdown()
-        return self._judge(outcome, failure)
+        return status
 
     def _note_signal(self, number: int, _: object) -> None:
         self._signal = number
