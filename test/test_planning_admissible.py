@@ -19,15 +19,24 @@ from dyna_nav.planning.admissible import (
     admissible_actions,
     approach,
     braking_path,
+    clear_of_returns,
     path_is_safe,
     path_length,
 )
+from dyna_nav.safety.braking import braking_path as gate_path
+from dyna_nav.safety.braking import obstacle_in_path
+from dyna_nav.safety.gate import GateConfig
 
 ACTIONS = action_set(MODEL)
 CONFIG = BrakingConfig()
 LIMITS = np.array([MODEL.acceleration, MODEL.deceleration, MODEL.turn_acceleration])
 POINTS = path_length(MODEL, CONFIG)
 ROOM = hall(6, 5)
+NOTHING = np.empty((0, 2))  # no laser returns
+
+
+def margins(config):
+    return np.array([config.margin, config.speed_margin, config.return_margin, config.return_speed_margin])
 
 
 class Rule:
@@ -36,7 +45,7 @@ class Rule:
     def __init__(self, site, robots, config=CONFIG):
         self.field, self.geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
         self.timing = np.array([config.latency, STEP])
-        self.margins = np.array([config.margin, config.speed_margin])
+        self.margins = margins(config)
         self.previous = np.zeros((robots, 2))
         self.robots = robots
 
@@ -50,8 +59,8 @@ class Rule:
     def allowed(self, fleet, robot, paths):
         out = np.zeros(len(ACTIONS), bool)
         admissible_actions(
-            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, LIMITS, self.timing,
-            MODEL.radius, self.margins, self.field, self.geometry, out,
+            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, NOTHING, LIMITS,
+            self.timing, MODEL.radius, self.margins, self.field, self.geometry, out,
         )  # fmt: skip
         return out
 
@@ -305,10 +314,54 @@ def test_two_that_would_meet_in_the_middle_are_told_apart_by_time_not_by_place()
     """Paths are compared instant by instant: whoever has passed before the other comes is no hindrance."""
     crossing = np.array([[x, 2.5] for x in np.linspace(1, 5, POINTS)])
     later = np.array([[3.0, y] for y in np.linspace(0.6, 0.9, POINTS)])
-    margins = np.array([CONFIG.margin, CONFIG.speed_margin])
     field = ROOM.clearance.astype(np.float32)
-    assert path_is_safe(crossing, 1.0, np.array([crossing, later]), 0, MODEL.radius, margins, field, 0.0, 0.0, 0.05)
+    paths = np.array([crossing, later])
+    assert path_is_safe(crossing, 1.0, paths, 0, MODEL.radius, margins(CONFIG), field, 0.0, 0.0, 0.05)
     meeting = np.array([[3.0, y] for y in np.linspace(0.6, 4.4, POINTS)])
     assert not path_is_safe(
-        crossing, 1.0, np.array([crossing, meeting]), 0, MODEL.radius, margins, field, 0.0, 0.0, 0.05
+        crossing, 1.0, np.array([crossing, meeting]), 0, MODEL.radius, margins(CONFIG), field, 0.0, 0.0, 0.05
     )
+
+
+def gate_stops(twist, command, returns):
+    """Whether the velocity gate, with a scan as old as commands take to act, holds a robot at the origin."""
+    gate = GateConfig()
+    path = gate_path(*twist, MODEL, gate.reaction_time, command=command, delay=CONFIG.latency)
+    margin = gate.margin + gate.speed_margin * abs(twist[0])
+    return obstacle_in_path(returns, path, MODEL.radius, margin) is not None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    speed=st.floats(0, 1.5),
+    turn=st.floats(-1.2, 1.2),
+    action=st.integers(0, len(ACTIONS) - 1),
+    seed=st.integers(0, 10_000),
+)
+def test_what_is_admissible_passes_the_velocity_gate(speed, turn, action, seed):
+    """On exact data; the difference of the margins is for the noise of the laser and the age of its scans."""
+    rng = np.random.default_rng(seed)
+    bearing, distance = rng.uniform(-np.pi, np.pi, 12), rng.uniform(MODEL.radius + 0.005, 2.5, 12)
+    returns = np.stack([distance * np.cos(bearing), distance * np.sin(bearing)], axis=1)
+    path, twist = np.empty((POINTS, 2)), np.array([speed, turn])
+    braking_path(np.zeros(3), twist, twist, ACTIONS[action], LIMITS, CONFIG.latency, STEP, path)
+    admitted = clear_of_returns(path, speed, returns, MODEL.radius, margins(CONFIG))
+    assert not (admitted and gate_stops(twist, ACTIONS[action], returns))
+
+
+def test_a_robot_in_front_that_will_have_driven_on_is_still_in_the_way_of_the_gate():
+    """The fleet's predictions let a robot follow closely; the laser's returns do not."""
+    path, twist = np.empty((POINTS, 2)), np.array([1.5, 0.0])
+    braking_path(np.zeros(3), twist, twist, ACTIONS[7], LIMITS, CONFIG.latency, STEP, path)
+    behind = path[-1, 0] + MODEL.radius
+    for distance, free in ((behind + 0.05, False), (behind + 0.2, True)):
+        assert clear_of_returns(path, 1.5, np.array([[distance, 0.0]]), MODEL.radius, margins(CONFIG)) is free
+
+
+def test_a_robot_near_something_may_turn_and_leave_but_not_come_nearer():
+    returns = np.array([[MODEL.radius + 0.03, 0.0]])
+    for yaw, command, allowed in ((0.0, 0, True), (0.0, 4, False), (np.pi, 4, True)):
+        path = np.empty((POINTS, 2))
+        pose = np.array([0.0, 0.0, yaw])
+        braking_path(pose, np.zeros(2), np.zeros(2), ACTIONS[command], LIMITS, CONFIG.latency, STEP, path)
+        assert clear_of_returns(path, 0.0, returns, MODEL.radius, margins(CONFIG)) is allowed

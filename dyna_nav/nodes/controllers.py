@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dyna_nav.mdp import RobotModel
-from dyna_nav.planning import Dyna2Controller, PlannerConfig
+import numpy as np
+
+from dyna_nav.controller import Controller, Observation
+from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
+from dyna_nav.planning import Dyna2Controller, PlannerConfig, PlanReport
 from dyna_nav.rehearsal import rehearse
 from dyna_nav.site import Site
 
@@ -18,12 +22,64 @@ if TYPE_CHECKING:
 CONTROLLER = "dyna_nav.planning:Dyna2Controller"
 
 
-def load_controller(config: PlannerNodeConfig, plan: PlannerConfig, site: Site, robot_model: RobotModel):
-    """The controller that the parameters ask for; other classes than Dyna-2 are called without arguments.
+class PlainController:
+    """Any :class:`dyna_nav.controller.Controller`, with what the planner node wants to know besides.
 
-    Dyna-2 is rehearsed on the site first, so that nothing is compiled or loaded once the schedule runs.
-    Besides the :class:`dyna_nav.controller.Controller` methods the planner reads ``report``, ``warnings``,
-    ``model_version`` and ``provider`` and calls ``executed()`` and ``close()``, as Dyna2Controller has them.
+    Nothing is known of its model, and nothing but bad input, silence and lateness stops its robots: novelty and the
+    braking rule are Dyna-2's. The velocity gate watches over it like over any planner.
+    """
+
+    model_version, provider = "none", "none"
+
+    def __init__(self, controller: Controller, name: str, tolerance: GoalTolerance):
+        self._controller, self._name, self._tolerance = controller, name, tolerance
+        self.warnings = (f"{name} drives: there is no OOD detector and no circuit breaker",)
+        self.report: PlanReport | None = None
+
+    def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
+        self._controller.reset(site, robots, rng, model)
+
+    def assign(self, robot: int, goal: np.ndarray | None) -> None:
+        self._controller.assign(robot, goal)
+
+    def act(self, observation: Observation) -> np.ndarray:
+        """Commands [robots, 2]. Raises ValueError, one sentence, when the class does not answer with such an array."""
+        begun, robots = time.monotonic(), len(observation.pose)
+        commands = np.asarray(self._controller.act(observation), float)
+        if commands.shape != (robots, 2):
+            raise ValueError(f"{self._name}: act() answered with shape {commands.shape}; it must be ({robots}, 2)")
+        unknown = np.full(robots, np.nan)
+        present = np.isfinite(observation.pose).all(axis=1)
+        self.report = PlanReport(
+            cycle_ms=1e3 * (time.monotonic() - begun),
+            uncertainty=unknown,
+            ood_score=unknown,
+            arrived=goal_reached(observation.pose, observation.twist[:, 0], observation.goal, self._tolerance),
+            stop_reason=[""] * robots,
+            model_calls=0,
+            steps=0,
+            plans=observation.pose[:, None],
+            breaker_open=np.zeros(robots, bool),
+            prediction_error=unknown,
+        )
+        return np.where(present[:, None], commands, 0.0)
+
+    def executed(self, commands: np.ndarray) -> None:
+        """What the gate let through is of no interest to a controller that does not learn from it."""
+
+    def close(self) -> None:
+        """Let the class close what it has opened, if it has a way to."""
+        if hasattr(self._controller, "close"):
+            self._controller.close()
+
+
+def load_controller(
+    config: PlannerNodeConfig, plan: PlannerConfig, site: Site, robot_model: RobotModel
+) -> Dyna2Controller | PlainController:
+    """The controller that the parameters ask for.
+
+    Dyna-2 is rehearsed on the site first, so that nothing is compiled or loaded once the schedule runs. Any other class
+    needs no more than the methods of :class:`dyna_nav.controller.Controller` and is made without arguments.
     Raises ValueError, one sentence, for a class that is not there, and what the class itself raises.
     """
     if config.controller == CONTROLLER:
@@ -33,9 +89,13 @@ def load_controller(config: PlannerNodeConfig, plan: PlannerConfig, site: Site, 
         return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
     module, _, name = config.controller.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError) as error:
+        controller = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"parameter controller is {config.controller!r}; it must be module:Class ({error})") from None
+    missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
+    if missing:
+        raise ValueError(f"parameter controller is {config.controller!r}; that class has no {', no '.join(missing)}")
+    return controller if isinstance(controller, Dyna2Controller) else PlainController(controller, name, plan.tolerance)
 
 
 def memory_folder(text: str) -> Path | None:

@@ -27,7 +27,7 @@ Report = TypeVar("Report")
 class RobotReport:
     """How one robot fares in the planner."""
 
-    state: str = "idle"  # idle (no goal), driving, standing (safe-stop)
+    state: str = "idle"  # idle (no goal), driving, waiting (for its route, for room), standing (safe-stop), arrived
     stop_reason: str = ""  # why it stands; "" while it drives
     goal: tuple[float, ...] = ()  # x [m], y [m], yaw [rad] of the goal it has, map frame; () without one
     refusal: str = ""  # why the newest refused goal was refused

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import gc
 import os
 import resource
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +34,9 @@ from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
+from dyna_nav.nodes.transitions import loudly, refusable
 from dyna_nav.parameters import parameter
-from dyna_nav.planning import PlannerConfig
+from dyna_nav.planning import WAITS, PlannerConfig
 from dyna_nav.safety.deadline import DeadlineConfig, DeadlineMonitor, Watchdog
 from dyna_nav.safety.inputs import InputLimits, goal_fault
 from dyna_nav.site import resolve_site
@@ -74,20 +72,6 @@ PARAMETERS = (
     (InputLimits, "inputs"),
     (InputTimeouts, "timeouts"),
 )
-
-
-def loudly(transition: Callable) -> Callable:
-    """Log what a transition raises before rclpy turns it into the error state without a word."""
-
-    @functools.wraps(transition)
-    def logged(self: Planner, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(self, state)
-        except Exception:
-            self.get_logger().fatal(f"{transition.__name__} failed:\n{traceback.format_exc()}")
-            raise
-
-    return logged
 
 
 class Planner(LifecycleNode):
@@ -127,15 +111,10 @@ class Planner(LifecycleNode):
 
     # The lifecycle.
 
-    @loudly
+    @refusable(lambda self: self._release())
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read site and model and connect the robots' topics, or say in one sentence why that cannot be done."""
-        try:
-            self._configure()
-        except Exception as error:  # rclpy would drop it without a word
-            self.get_logger().error(f"not configured: {in_words(error)}")
-            self._release()
-            return TransitionCallbackReturn.FAILURE
+        self._configure()
         for warning in self._controller.warnings:
             self.get_logger().warning(warning)
         names = ", ".join(port.name for port in self._ports)
@@ -163,19 +142,17 @@ class Planner(LifecycleNode):
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip
 
-    @loudly
+    @refusable(lambda self: self._stay_inactive())
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to drive, or say why that cannot be done and stay inactive."""
-        try:
-            outcome = super().on_activate(state)
-            self._activate()
-        except Exception as error:  # rclpy would drop it without a word
-            self.get_logger().error(f"not activated: {in_words(error)}")
-            self._halt()
-            super().on_deactivate(state)
-            return TransitionCallbackReturn.FAILURE
+        outcome = super().on_activate(state)
+        self._activate()
         self._lifecycle = "active"
         return outcome
+
+    def _stay_inactive(self) -> None:
+        self._halt()
+        super().on_deactivate(None)
 
     def _activate(self) -> None:
         gc.collect()
@@ -330,9 +307,13 @@ class Planner(LifecycleNode):
             reason = verdict.reason or fault or report.stop_reason[index]
             has_goal = bool(np.isfinite(self._goals[index]).all())
             arrived = bool(report.arrived[index])
-            state = "standing" if reason else "idle" if not has_goal else "arrived" if arrived else "driving"
+            waits = reason in WAITS
+            state = (
+                "waiting" if waits else "standing" if reason
+                else "idle" if not has_goal else "arrived" if arrived else "driving"
+            )  # fmt: skip
             before = self._reports[index]
-            has_work = has_goal and not arrived
+            has_work = has_goal and not arrived and not waits
             if reason and has_work and reason_kind(reason) != reason_kind(before.stop_reason):
                 self._safe_stops[index][reason_kind(reason)] += 1
             changed |= (state, reason_kind(reason)) != (before.state, reason_kind(before.stop_reason))
@@ -386,11 +367,6 @@ class Planner(LifecycleNode):
             memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             warnings=tuple(self._controller.warnings),
         )
-
-
-def in_words(error: Exception) -> str:
-    """An error for the log: ValueError and OSError carry a sentence for the user, any other is named by its type."""
-    return str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
 
 
 def main() -> None:

@@ -5,6 +5,9 @@ full braking. An action is admissible when that path keeps its distance from the
 from the published paths of all others; robots choose in turn, and who has not chosen yet is taken to brake at once. If
 the rule holds at one step, braking keeps it at the next, so by induction nobody collides. The margin covers what the
 kinematics here leave out: localisation, tracking and timing errors.
+
+The velocity gate knows neither map nor fleet and takes whatever the laser sees for standing still. What it would refuse
+is not admissible either, with a little more room than it asks for: a robot that plans with its gate is rarely held.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from numba import njit
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
+from dyna_nav.safety.braking import CONTACT
 
 PATH_STEP = 0.05  # time between two points of a braking path [s]
 _UNEVENNESS = 0.005  # clearance may seem to fall by this much along a straight wall [m]
+_SLACK = 0.0005  # a laser return that comes nearer by less has not come nearer [m]; the gate allows twice as much
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,12 @@ class BrakingConfig:
 
     margin: float = parameter(0.06, "distance kept from anything while braking [m]", minimum=0, maximum=1)
     speed_margin: float = parameter(0.03, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
+    return_margin: float = parameter(
+        0.05, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
+    )
+    return_speed_margin: float = parameter(
+        0.05, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
+    )
     # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
     latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)
 
@@ -110,16 +121,39 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
 
 
 @njit(cache=True, nogil=True)
+def clear_of_returns(path, speed, returns, radius, margins):
+    """Whether a path [points, 2] keeps its distance from laser returns [k, 2], map frame, as the velocity gate asks.
+
+    The rule is that of :func:`dyna_nav.safety.braking.obstacle_in_path`: a robot that stands nearer to something than
+    the margin keeps the clearance that it has.
+    """
+    if returns.shape[0] == 0:
+        return True
+    nearest = np.inf
+    for k in range(returns.shape[0]):
+        nearest = min(nearest, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]))
+    margin = margins[2] + margins[3] * abs(speed)
+    need = radius + min(max(nearest - _SLACK - radius, CONTACT), margin)
+    for k in range(returns.shape[0]):
+        keep = min(need, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]) - _SLACK)
+        for point in range(1, path.shape[0]):
+            if math.hypot(returns[k, 0] - path[point, 0], returns[k, 1] - path[point, 1]) < keep:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def admissible_actions(
-    robot, pose, twist, previous, actions, paths, limits, timing, radius, margins, field, geometry, out
+    robot, pose, twist, previous, actions, paths, returns, limits, timing, radius, margins, field, geometry, out
 ):
     """Mark the admissible actions of one robot in out bool [actions].
 
-    timing: latency and hold [s]; paths [robots, points, 2]; geometry: origin x, y and resolution of the field [m].
+    timing: latency and hold [s]; paths [robots, points, 2]; returns [k, 2] of its own laser, map frame [m]; geometry:
+    origin x, y and resolution of the field [m].
     """
     path = np.empty((paths.shape[1], 2))
     for action in range(actions.shape[0]):
         braking_path(pose, twist, previous, actions[action], limits, timing[0], timing[1], path)
         out[action] = path_is_safe(
             path, twist[0], paths, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
-        )
+        ) and clear_of_returns(path, twist[0], returns, radius, margins)

@@ -30,6 +30,10 @@ from dyna_nav.site import Site
 from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel
 
+ROUTE_PENDING = "route is being computed"
+HEMMED_IN = "nothing admissible but braking"
+WAITS = (ROUTE_PENDING, HEMMED_IN)  # reasons to stand that are part of driving; any other is a safe-stop
+
 _LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
 _REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
@@ -51,7 +55,7 @@ class PlannerConfig:
         (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
     )
     budget_ms: float = parameter(
-        55.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
+        30.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
     )
 
 
@@ -242,7 +246,7 @@ class Dyna2Controller:
         commands[~(state.planned | state.fallback)] = 0.0
         for robot in np.flatnonzero(state.planned | state.fallback):
             if plan.action[robot] == STOP and not plan.admissible[robot].any():
-                reasons[robot] = "nothing admissible but braking"
+                reasons[robot] = HEMMED_IN
         self._sent = commands.copy()
         self._last = state
         if self._vigilance is not None:
@@ -361,7 +365,7 @@ def _waiting_for(potential: Future) -> str:
     """Why a robot has no potential yet."""
     if potential.done() and potential.exception() is not None:
         return f"no route: {potential.exception()}"
-    return "route is being computed"
+    return ROUTE_PENDING
 
 
 def _digest(site: Site) -> str:

@@ -117,7 +117,9 @@ class Dyna2:
         self._motion = np.array([robot.max_speed, robot.acceleration, robot.deceleration, config.missing_speed])
         self._limits = np.array([robot.acceleration, robot.deceleration, robot.turn_acceleration])
         self._tolerance = np.array([tolerance.position, tolerance.heading, tolerance.speed])
-        self._margins = np.array([braking.margin, braking.speed_margin])
+        self._margins = np.array(
+            [braking.margin, braking.speed_margin, braking.return_margin, braking.return_speed_margin]
+        )
         self._timing = np.array([braking.latency, STEP])
         self._nearness = np.array([config.near, config.near_price])
         self._paths = np.full((robots, path_length(robot, braking), 2), np.nan)  # braking paths, map frame [m]
@@ -338,8 +340,9 @@ class Dyna2:
         admissible = np.zeros((self.robots, actions), np.bool_)
         for robot in self._turns():
             admissible_actions(
-                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, self._limits,
-                self._timing, self._radius, self._margins, self._live.clearance, self._geometry, admissible[robot],
+                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths,
+                self._live.returns[robot], self._limits, self._timing, self._radius, self._margins,
+                self._live.clearance, self._geometry, admissible[robot],
             )  # fmt: skip
             action[robot] = self._best_of(robot, admissible[robot])
             braking_path(

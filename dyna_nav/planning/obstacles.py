@@ -17,6 +17,7 @@ from dyna_nav.parameters import parameter
 from dyna_nav.site import Site
 
 _SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
+_NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,21 @@ def _spread(clearance, static, obstacles, origin_x, origin_y, resolution, reach,
     return count
 
 
+def _returns(observation: Observation, robot: int) -> np.ndarray:
+    """Laser returns [k, 2] of one robot within _NEAR of it, map frame [m]; none for a robot without a pose."""
+    x, y, yaw = observation.pose[robot]
+    ranges = observation.scan[robot]
+    near = (ranges > 0.0) & (ranges < min(_NEAR, observation.scan_max)) & np.isfinite(x)
+    bearing = yaw + observation.scan_angles[near]
+    return np.stack([x + ranges[near] * np.cos(bearing), y + ranges[near] * np.sin(bearing)], axis=1)
+
+
 class LiveMap:
     """Clearance of the site with everything that was seen lately.
 
     ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] are the centres
-    of the cells they are in [m, map frame].
+    of the cells they are in [m, map frame]; ``returns`` are each robot's own laser returns nearby, whatever they are
+    of [k, 2] [m, map frame].
     """
 
     def __init__(self, site: Site, radius: float, config: ObstacleConfig = ObstacleConfig()):
@@ -131,6 +142,7 @@ class LiveMap:
         self._start: float | None = None
         self.clearance = site.clearance.astype(np.float32).copy()
         self.obstacles = np.empty((0, 2))
+        self.returns: list[np.ndarray] = []
 
     def update(self, observation: Observation, present: np.ndarray) -> None:
         """Enter the scans of the robots that are present (bool [n]) and lower the clearance around what remains."""
@@ -147,6 +159,7 @@ class LiveMap:
             )  # fmt: skip
         row, col = np.nonzero(self._seen > time - self._config.memory)
         self.obstacles = np.stack([col + 0.5, row + 0.5], axis=1) * self.cell + self.origin
+        self.returns = [_returns(observation, robot) for robot in range(len(observation.pose))]
         self._restore()
         if len(self.obstacles) and len(poses):
             distance = np.hypot(*(self.obstacles[:, None] - poses[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
