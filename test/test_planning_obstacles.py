@@ -54,6 +54,21 @@ def live_after(*observations, config=None):
     return live
 
 
+def test_each_robot_keeps_its_own_returns_nearby_in_the_map_frame():
+    """Whatever they are of, and wherever the robot looks; nothing far away, and nothing without a pose."""
+    observation = seen(0.0, [(5, 3, 2.0), (6, 4, -1.0), (np.nan, np.nan, np.nan)], [PALLET], bodies=False)
+    observation.scan[2] = 1.0
+    live = LiveMap(SITE, MODEL.radius)
+    live.update(observation, np.array([True, True, False]))
+    for returns in live.returns[:2]:
+        assert len(returns)
+        assert np.hypot(*(returns - np.array(PALLET[:2])).T) == pytest.approx(PALLET[2], abs=1e-6)
+    assert len(live.returns[2]) == 0
+    far = seen(1.0, [(3, 3, 0.0)], [PALLET])
+    live.update(far, everyone(far))
+    assert len(live.returns[0]) == 0
+
+
 def test_a_pallet_becomes_an_obstacle_and_lowers_the_clearance_around_it():
     live = live_after(seen(0.0, [(3, 3, 0)], [PALLET]))
     surface = np.hypot(live.obstacles[:, 0] - PALLET[0], live.obstacles[:, 1] - PALLET[1]) - PALLET[2]
