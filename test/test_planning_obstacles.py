@@ -56,7 +56,7 @@ def live_after(*observations, config=None):
 
 def test_each_robot_keeps_its_own_returns_nearby_in_the_map_frame():
     """Whatever they are of, and wherever the robot looks; nothing far away, and nothing without a pose."""
-    observation = seen(0.0, [(5, 3, 2.0), (6, 4, -1.0), (np.nan, np.nan, np.nan)], [PALLET], bodies=False)
+    observation = seen(0.0, [(5, 3, 2.0), (6, 2.6, -1.0), (np.nan, np.nan, np.nan)], [PALLET], bodies=False)
     observation.scan[2] = 1.0
     live = LiveMap(SITE, MODEL.radius)
     live.update(observation, np.array([True, True, False]))
