@@ -78,6 +78,8 @@ class PlanReport:
 class Dyna2Controller:
     """Drives a fleet with a learned world model and two memories (a :class:`dyna_nav.controller.Controller`)."""
 
+    search = Dyna2  # how actions are found and valued; everything around it is shared with the alternatives
+
     @classmethod
     def from_bundle(
         cls,
@@ -144,7 +146,7 @@ class Dyna2Controller:
             problem = self._permanent.load(self._memory_file)
             if problem:
                 self.warnings.append(problem)
-        self._dyna2 = Dyna2(
+        self._dyna2 = self.search(
             self._model, robots, model, self._actions, lattice, self._permanent, transient, rng, config.dyna2,
             config.braking, config.reward, config.tolerance,
         )  # fmt: skip
