@@ -289,9 +289,13 @@ class Dyna2:
         table[self._robot[held], self._first[held]] = epistemic
         if step == 0:
             self._uncertainty = table.copy()
-            cautious = table[self._robot, self._first] > self.config.uncertain
-            self._limit[cautious] = min(self.config.cautious_horizon, self.config.horizon)
-        doubt = table[self._robot, self._first]
+        self._follow_doubt(step)
+
+    def _follow_doubt(self, step: int) -> None:
+        """Every rollout pays, and ends, by the doubt about the action that it began with."""
+        doubt = self._doubts[self._robot, self._first]
+        if step == 0:
+            self._limit[doubt > self.config.uncertain] = min(self.config.cautious_horizon, self.config.horizon)
         # Among familiar actions uncertainty differs by more than their worth does: only the excess is priced.
         self._penalty = self.config.uncertainty_penalty * np.maximum(doubt - self.config.uncertain, 0.0)
         if step > 0:
