@@ -1,8 +1,9 @@
 """Model predictive path integral control (Williams et al., ICRA 2017) by the package pytorch-mppi.
 
 The package samples, weighs and averages the command sequences of all robots in one batch (``MPPI_Batched``); what a
-sequence leads to and what that costs is told it here: the learned ensemble or ideal kinematics, and Dyna-2's own shaped
-reward with the sign turned, so that both planners want the same. Commands are continuous. Needs the extra ``outsiders``.
+sequence leads to and what that costs is told it here: the learned ensemble or ideal kinematics, and Dyna-2's own
+shaped reward with the sign turned, so that both planners want the same. Commands are continuous. Needs the extra
+``outsiders``.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class MPPIConfig:
 class MPPIController:
     """Drives a fleet by MPPI (a :class:`dyna_nav.controller.Controller`) with any model of WorldModel's interface."""
 
-    def __init__(self, model=None, config: MPPIConfig = MPPIConfig()):
+    def __init__(self, model=None, config: MPPIConfig | None = None):
         """``model`` predicts one step; None: ideal kinematics of the robot that ``reset`` names."""
-        self._given, self._config = model, config
+        self._given, self._config = model, config or MPPIConfig()
         self._surroundings: Surroundings | None = None
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
@@ -107,8 +108,8 @@ class MPPIController:
         with torch.random.fork_rng(devices=[]):  # the package draws from torch's one generator
             torch.manual_seed(self._torch_seed)
             mppi = MPPI_Batched(
-                self._imagine, self._cost, _STATE, torch.diag(variance), count, num_samples=self._samples, horizon=knots,
-                lambda_=config.temperature, u_min=-limit, u_max=limit, step_dependent_dynamics=True,
+                self._imagine, self._cost, _STATE, torch.diag(variance), count, num_samples=self._samples,
+                horizon=knots, lambda_=config.temperature, u_min=-limit, u_max=limit, step_dependent_dynamics=True,
             )  # fmt: skip
             mppi.U = torch.zeros((count, knots, 2), dtype=torch.float64)
             command = mppi.command(torch.from_numpy(self._begin(observation, going)), shift_nominal_trajectory=False)
@@ -187,5 +188,5 @@ class KinematicMPPI(MPPIController):
 class LearnedMPPI(MPPIController):
     """MPPI with the learned ensemble of the default bundle, one member per sample, its mean."""
 
-    def __init__(self, config: MPPIConfig = MPPIConfig()):
+    def __init__(self, config: MPPIConfig | None = None):
         super().__init__(WorldModel(load_bundle(default_bundle())), config)

@@ -23,8 +23,8 @@ MISSING_SPEED = 0.35  # share of the time to regain full speed that counts as ti
 class Surroundings:
     """Goals, times to go and the live map of one run; deterministic, whatever the clock says."""
 
-    def __init__(self, site: Site, robots: int, model: RobotModel, tolerance: GoalTolerance = GoalTolerance()):
-        config = PotentialConfig()
+    def __init__(self, site: Site, robots: int, model: RobotModel):
+        config, tolerance = PotentialConfig(), GoalTolerance()
         self.site, self.robots, self.model, self.tolerance = site, robots, model, tolerance
         lattice = Lattice.of(site, model, config)
         self._store = PotentialStore(lattice, model, tolerance, config)
@@ -50,7 +50,7 @@ class Surroundings:
             return
         goal = np.asarray(goal, float)
         if goal.shape != (3,) or not np.isfinite(goal).all() or not self.site.standable(goal[:2], self.model.radius):
-            raise ValueError(f"goal {goal.tolist()} of robot {robot} is not a pose on the map at which a robot can stand")
+            raise ValueError(f"goal {goal.tolist()} of robot {robot} is not a pose on the map where a robot can stand")
         self.goal[robot] = goal
         self.fields[robot] = self._store.request(goal).result()
         if self._standing.blocked is not None:

@@ -32,7 +32,7 @@ class CEMConfig:
 class CrossEntropy(SequenceSearch):
     """Sequences sampled from a distribution that each round moves towards the best of them."""
 
-    def __init__(self, *arguments, config: CEMConfig = CEMConfig()):
+    def __init__(self, *arguments, config: CEMConfig):
         super().__init__(*arguments, rounds=config.rounds, hold=config.hold)
         self._cem = config
 

@@ -13,22 +13,22 @@ from dyna_nav.planning.lockstep import LockstepController
 class RandomShootingController(LockstepController):
     """Drives a fleet by random shooting."""
 
-    def __init__(self, *arguments, search: ShootingConfig = ShootingConfig(), **more):
+    def __init__(self, *arguments, search: ShootingConfig | None = None, **more):
         super().__init__(*arguments, **more)
-        self.search = partial(RandomShooting, config=search)
+        self.search = partial(RandomShooting, config=search or ShootingConfig())
 
 
 class CEMController(LockstepController):
     """Drives a fleet by the cross-entropy method."""
 
-    def __init__(self, *arguments, search: CEMConfig = CEMConfig(), **more):
+    def __init__(self, *arguments, search: CEMConfig | None = None, **more):
         super().__init__(*arguments, **more)
-        self.search = partial(CrossEntropy, config=search)
+        self.search = partial(CrossEntropy, config=search or CEMConfig())
 
 
 class MCTSController(LockstepController):
     """Drives a fleet by Monte Carlo tree search."""
 
-    def __init__(self, *arguments, search: MCTSConfig = MCTSConfig(), **more):
+    def __init__(self, *arguments, search: MCTSConfig | None = None, **more):
         super().__init__(*arguments, **more)
-        self.search = partial(TreeSearch, config=search)
+        self.search = partial(TreeSearch, config=search or MCTSConfig())

@@ -37,7 +37,7 @@ class MCTSConfig:
 class TreeSearch(SequenceSearch):
     """One tree for each robot and cycle; an action is worth the mean return of what was imagined below it."""
 
-    def __init__(self, *arguments, config: MCTSConfig = MCTSConfig()):
+    def __init__(self, *arguments, config: MCTSConfig):
         super().__init__(*arguments, rounds=config.rounds, hold=config.hold)
         self._mcts = config
 
@@ -53,8 +53,8 @@ class TreeSearch(SequenceSearch):
         sequences = np.full((self._decisions, self._rows), _NO_NODE)
         self._way = np.full((self._decisions, self._rows), _NO_NODE)  # node in which each decision is taken
         descend(
-            self._robot, self._child, self._visits, self._under_way, self._sum, self._nodes, self._rng.random(self._rows),
-            self._mcts.exploration * self._mcts.span, sequences, self._way,
+            self._robot, self._child, self._visits, self._under_way, self._sum, self._nodes,
+            self._rng.random(self._rows), self._mcts.exploration * self._mcts.span, sequences, self._way,
         )  # fmt: skip
         return sequences
 

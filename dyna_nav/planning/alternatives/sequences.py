@@ -59,7 +59,7 @@ class SequenceSearch(Dyna2):
         return best
 
     def _prepare_rounds(self) -> int:
-        """Divide the rollouts of a cycle; each round needs one that begins with each action, in every member's block."""
+        """Divide the rollouts of a cycle into rounds in which every action can begin one; tells how many."""
         rollouts = min(self.config.rollouts, self.config.model_rows // self._active.size)
         members = self.model.members
         least = members * -(-(len(self.actions) + 1) // members)

@@ -23,7 +23,7 @@ class ShootingConfig:
 class RandomShooting(SequenceSearch):
     """All rollouts of a cycle are independent random sequences; they begin with each action in turn."""
 
-    def __init__(self, *arguments, config: ShootingConfig = ShootingConfig()):
+    def __init__(self, *arguments, config: ShootingConfig):
         super().__init__(*arguments, rounds=1, hold=config.hold)
 
     def _propose(self) -> np.ndarray:
