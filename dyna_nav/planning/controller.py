@@ -131,7 +131,7 @@ class Dyna2Controller:
         config = self._config
         self._site, self._robots, self._robot_model = site, robots, model
         self._actions = action_set(model, config.speeds)
-        lattice = Lattice.of(site, model, config.potential)
+        lattice = self._lattice(site, model)
         extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
         grid = Grid(tuple(site.map.origin), extent)
         self._permanent = ValueMemory(config.bins, grid, model.max_speed)
@@ -172,6 +172,9 @@ class Dyna2Controller:
         )
         if self._vigilance is not None:
             self.warnings += self._vigilance.reset(site, robots)
+
+    def _lattice(self, site: Site, model: RobotModel) -> Lattice:
+        return Lattice.of(site, model, self._config.potential)
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         """Give a robot a goal pose [3] (map frame), or none; it stands until the goal's potential is there.

@@ -59,6 +59,12 @@ class Dyna2Config:
     missing_speed: float = parameter(
         0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2
     )
+    shared_predictions: bool = parameter(
+        True, "robots tell each other what they plan; otherwise each is taken to go on as it does"
+    )
+    right_of_way: bool = parameter(
+        True, "robots choose in the order of their time to go; otherwise in one that changes at random"
+    )
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,11 @@ class Dyna2:
         expected[:, :, :2] += drift  # where the robot really is
         expected[~present] = np.nan
         expected[~present, :, :2] = self._paths[~present, -1, None]
+        if not self.config.shared_predictions:
+            yaw, speed = self._state.pose[present, 2], self._state.twist[present, 0]
+            velocity = speed[:, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
+            time = np.arange(expected.shape[1])[:, None] * STEP
+            expected[present, :, :2] = self._state.pose[present, None, :2] + time * velocity[:, None]
         self._expected = expected
 
     def _choose(self, step: int) -> None:
@@ -382,6 +393,8 @@ class Dyna2:
 
     def _turns(self) -> np.ndarray:
         able = np.flatnonzero(self._state.planned | self._state.fallback)
+        if not self.config.right_of_way:
+            return self._rng.permutation(able)
         togo = [-self.potential(i, self._state.pose[i], self._state.twist[i, 0]) for i in able]
         return able[np.argsort(togo, kind="stable")]
 
