@@ -29,6 +29,7 @@ EXTRAS = {
     ],
     "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
+    "outsiders": ["pytorch-mppi>=0.9", "torch==2.13.0", "pyrvo>=0.4"],  # planners of other people, for the evaluation
     "gpu": ["onnxruntime-gpu>=1.17"],
     "test": ["pytest>=8.0", "hypothesis>=6.100", "psutil>=5.9"],
 }

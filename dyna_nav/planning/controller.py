@@ -78,6 +78,8 @@ class PlanReport:
 class Dyna2Controller:
     """Drives a fleet with a learned world model and two memories (a :class:`dyna_nav.controller.Controller`)."""
 
+    search = Dyna2  # how actions are found and valued; everything around it is shared with the alternatives
+
     @classmethod
     def from_bundle(
         cls,
@@ -129,7 +131,7 @@ class Dyna2Controller:
         config = self._config
         self._site, self._robots, self._robot_model = site, robots, model
         self._actions = action_set(model, config.speeds)
-        lattice = Lattice.of(site, model, config.potential)
+        lattice = self._lattice(site, model)
         extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
         grid = Grid(tuple(site.map.origin), extent)
         self._permanent = ValueMemory(config.bins, grid, model.max_speed)
@@ -144,7 +146,7 @@ class Dyna2Controller:
             problem = self._permanent.load(self._memory_file)
             if problem:
                 self.warnings.append(problem)
-        self._dyna2 = Dyna2(
+        self._dyna2 = self.search(
             self._model, robots, model, self._actions, lattice, self._permanent, transient, rng, config.dyna2,
             config.braking, config.reward, config.tolerance,
         )  # fmt: skip
@@ -170,6 +172,9 @@ class Dyna2Controller:
         )
         if self._vigilance is not None:
             self.warnings += self._vigilance.reset(site, robots)
+
+    def _lattice(self, site: Site, model: RobotModel) -> Lattice:
+        return Lattice.of(site, model, self._config.potential)
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         """Give a robot a goal pose [3] (map frame), or none; it stands until the goal's potential is there.

@@ -59,6 +59,12 @@ class Dyna2Config:
     missing_speed: float = parameter(
         0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2
     )
+    shared_predictions: bool = parameter(
+        True, "robots tell each other what they plan; otherwise each is taken to go on as it does"
+    )
+    right_of_way: bool = parameter(
+        True, "robots choose in the order of their time to go; otherwise in one that changes at random"
+    )
 
 
 @dataclass(frozen=True)
@@ -148,23 +154,33 @@ class Dyna2:
     def plan(self, state: FleetState, live: LiveMap, seconds_left: Callable[[], float] = lambda: np.inf) -> Plan:
         """One cycle: imagine, learn, choose. ``seconds_left`` tells how much of the budget remains [s]."""
         self._begin(state, live)
+        steps = self._search(seconds_left) if self._active.size else 0
+        return self._decide(steps)
+
+    def _search(self, seconds_left: Callable[[], float]) -> int:
+        """Value the first actions by imagining; returns the steps that fitted. What the alternatives replace."""
+        self._start(min(self.config.rollouts, self.config.model_rows // self._active.size))
+        steps = self._roll_out(seconds_left)
+        if steps:
+            self._learn(self._rank())
+        return steps
+
+    def _roll_out(self, seconds_left: Callable[[], float]) -> int:
+        """Imagine all rollouts step by step while there is time; returns the steps that fitted."""
         step = 0
-        if self._rows:
-            pace, before = 0.0, seconds_left()
-            while (
-                step < self.config.horizon
-                and seconds_left() > 1.5 * pace
-                and (self._running & (self._limit > step)).any()
-            ):
-                self._choose(step)
-                self._imagine(step)
-                self._judge(step)
-                step += 1
-                now = seconds_left()
-                pace, before = max(pace, before - now), now
-            if step:
-                self._learn(step)
-        return self._decide(step)
+        pace, before = 0.0, seconds_left()
+        while (
+            step < self.config.horizon
+            and seconds_left() > 1.5 * pace
+            and (self._running & (self._limit > step)).any()
+        ):
+            self._choose(step)
+            self._imagine(step)
+            self._judge(step)
+            step += 1
+            now = seconds_left()
+            pace, before = max(pace, before - now), now
+        return step
 
     # One cycle, in the order in which it runs.
 
@@ -177,15 +193,19 @@ class Dyna2:
         )  # fmt: skip
         self._remember_the_lost()
         self._predict_fleet()
-        members, active, actions = self.model.members, np.flatnonzero(state.planned), len(self.actions)
+        self._active, actions = np.flatnonzero(state.planned), len(self.actions)
         self._model_calls = 0
-        self._rows = 0
         self._uncertainty = np.zeros((self.robots, actions))
         self._action_value = np.full((self.robots, actions), -np.inf)
         self._best_row = np.full((self.robots, actions), -1)
-        if not active.size:
+        if not self._active.size:
             return
-        share = min(self.config.rollouts, self.config.model_rows // active.size)
+        self._doubts = np.zeros((self.robots, actions))
+        self._noise = self._rng.standard_normal((self.config.horizon, self.robots, REWARD))  # shared by a robot's rows
+
+    def _start(self, share: int) -> None:
+        """Put the rollouts of all planned robots, ``share`` for each, at the states the robots are in."""
+        state, active, actions, members = self._state, self._active, len(self.actions), self.model.members
         per_member = max(-(-(actions + 1) // members), share // members)
         member, robot, number = np.meshgrid(np.arange(members), active, np.arange(per_member), indexing="ij")
         self._robot = np.ascontiguousarray(robot.ravel())
@@ -204,15 +224,13 @@ class Dyna2:
         self._length = np.zeros(rows, np.int64)
         self._limit = np.full(rows, horizon)
         self._running = np.ones(rows, np.bool_)
-        self._start = self._pose[:, :2].copy()
+        self._from = self._pose[:, :2].copy()
         self._penalty = np.zeros(rows)
-        self._doubts = np.zeros((self.robots, actions))
         self._potential = np.array([self.potential(i, state.pose[i], state.twist[i, 0]) for i in active])[
             np.searchsorted(active, self._robot)
         ]
         self._clearances = np.empty((rows, CLEARANCE_POINTS))
         self._features = np.empty((rows, FEATURES), np.float32)
-        self._noise = self._rng.standard_normal((horizon, self.robots, REWARD))  # shared by a robot's rollouts
         self._record(0)
 
     def _remember_the_lost(self) -> None:
@@ -238,6 +256,11 @@ class Dyna2:
         expected[:, :, :2] += drift  # where the robot really is
         expected[~present] = np.nan
         expected[~present, :, :2] = self._paths[~present, -1, None]
+        if not self.config.shared_predictions:
+            yaw, speed = self._state.pose[present, 2], self._state.twist[present, 0]
+            velocity = speed[:, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
+            time = np.arange(expected.shape[1])[:, None] * STEP
+            expected[present, :, :2] = self._state.pose[present, None, :2] + time * velocity[:, None]
         self._expected = expected
 
     def _choose(self, step: int) -> None:
@@ -277,9 +300,13 @@ class Dyna2:
         table[self._robot[held], self._first[held]] = epistemic
         if step == 0:
             self._uncertainty = table.copy()
-            cautious = table[self._robot, self._first] > self.config.uncertain
-            self._limit[cautious] = min(self.config.cautious_horizon, self.config.horizon)
-        doubt = table[self._robot, self._first]
+        self._follow_doubt(step)
+
+    def _follow_doubt(self, step: int) -> None:
+        """Every rollout pays, and ends, by the doubt about the action that it began with."""
+        doubt = self._doubts[self._robot, self._first]
+        if step == 0:
+            self._limit[doubt > self.config.uncertain] = min(self.config.cautious_horizon, self.config.horizon)
         # Among familiar actions uncertainty differs by more than their worth does: only the excess is priced.
         self._penalty = self.config.uncertainty_penalty * np.maximum(doubt - self.config.uncertain, 0.0)
         if step > 0:
@@ -293,7 +320,7 @@ class Dyna2:
         judge(
             step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
             self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance,
-            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty, self._start,
+            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty, self._from,
         )  # fmt: skip
         self._length[moving] = step + 1
         self._running[moving & ~going] = False
@@ -304,8 +331,8 @@ class Dyna2:
             self._pose, self._twist[:, 0], self._battery,
         )  # fmt: skip
 
-    def _learn(self, steps: int) -> None:
-        """Rank the actions by their best return; the transient memory learns from each robot's best rollout."""
+    def _rank(self) -> np.ndarray:
+        """Returns [horizon + 1, rows] from every step; the best one of each action ranks the actions."""
         total = np.zeros((self.config.horizon + 1, self._rows))
         returns(
             self._length, self._robot, self._running, self._delay, self._states, self._memories, self._state.goal_index,
@@ -315,6 +342,10 @@ class Dyna2:
         order = np.argsort(total[0], kind="stable")  # later assignments win: the best row of each robot and action
         self._best_row[self._robot[order], self._first[order]] = order
         self._action_value[self._robot[order], self._first[order]] = total[0][order]
+        return total
+
+    def _learn(self, total: np.ndarray) -> None:
+        """The transient memory learns from each robot's best rollout; total [horizon + 1, rows]: returns."""
         for robot in np.flatnonzero(self._state.planned):
             row = self._best_row[robot, np.argmax(self._action_value[robot])]
             if not np.isfinite(total[0, row]):
@@ -362,6 +393,8 @@ class Dyna2:
 
     def _turns(self) -> np.ndarray:
         able = np.flatnonzero(self._state.planned | self._state.fallback)
+        if not self.config.right_of_way:
+            return self._rng.permutation(able)
         togo = [-self.potential(i, self._state.pose[i], self._state.twist[i, 0]) for i in able]
         return able[np.argsort(togo, kind="stable")]
 

@@ -1,0 +1,113 @@
+"""Dyna-2 with one part taken away or changed, to measure what each part is worth.
+
+Each variant is a controller made without arguments, so that an evaluation can name it, as in
+``--controllers dyna2,dyna_nav.planning.ablations:NoTransientMemory``. The braking rule stays in all of them:
+it is not a matter of performance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dyna_nav.mdp import RobotModel
+from dyna_nav.planning.controller import PlannerConfig
+from dyna_nav.planning.lockstep import UNHURRIED, LockstepController
+from dyna_nav.planning.potential import Lattice
+from dyna_nav.site import Site
+
+_FREE = 100.0  # clearance where no map is known [m]
+
+
+def _changed(**parts: dict[str, Any]) -> PlannerConfig:
+    """The lockstep configuration with some fields of some of its parts changed."""
+    return replace(UNHURRIED, **{part: replace(getattr(UNHURRIED, part), **to) for part, to in parts.items()})
+
+
+class Ablation(LockstepController):
+    """A variant of Dyna-2; ``variant`` is its configuration, the first line of its docstring what it measures."""
+
+    variant: PlannerConfig = UNHURRIED
+
+    def __init__(self, model=None, vigilance=None):
+        super().__init__(model, vigilance, self.variant)
+
+
+class NoTransientMemory(Ablation):
+    """What a cycle imagines is forgotten after it: nothing is learned within an episode."""
+
+    variant = _changed(dyna2={"transient_rate": 0.0})
+
+
+class NoPermanentMemory(Ablation):
+    """Real experience teaches nothing."""
+
+    variant = _changed(dyna2={"permanent_rate": 0.0})
+
+
+class NoMemory(Ablation):
+    """Neither memory learns: rollouts end in the bare potential."""
+
+    variant = _changed(dyna2={"transient_rate": 0.0, "permanent_rate": 0.0})
+
+
+class DistancePotential(Ablation):
+    """The potential is the way left on the map over full speed: turns cost next to nothing, walls nothing."""
+
+    variant = _changed(potential={"spin_factor": 0.01, "arc_factor": 0.01, "wall_factor": 0.0})
+
+
+class StraightLinePotential(Ablation):
+    """The potential knows no map: the way left, turns included, as if there were no walls."""
+
+    def _lattice(self, site: Site, model: RobotModel) -> Lattice:
+        lattice = super()._lattice(site, model)
+        return replace(lattice, clearance=np.full_like(lattice.clearance, _FREE))
+
+
+class NoUncertaintyPenalty(Ablation):
+    """The ensemble's doubt costs no reward; it still shortens rollouts."""
+
+    variant = _changed(dyna2={"uncertainty_penalty": 0.0})
+
+
+class FixedHorizon(Ablation):
+    """The ensemble's doubt shortens no rollout; it still costs reward."""
+
+    variant = _changed(dyna2={"cautious_horizon": UNHURRIED.dyna2.horizon, "very_uncertain": 100.0})
+
+
+class NoSharedPredictions(Ablation):
+    """Robots do not tell what they plan: rollouts take the others to go on as they do now."""
+
+    variant = _changed(dyna2={"shared_predictions": False})
+
+
+class NoRightOfWay(Ablation):
+    """Who chooses first changes at random from cycle to cycle."""
+
+    variant = _changed(dyna2={"right_of_way": False})
+
+
+class Rollouts20(Ablation):
+    """A third of the rollouts."""
+
+    variant = _changed(dyna2={"rollouts": 20})
+
+
+class Rollouts180(Ablation):
+    """Three times the rollouts, for any number of robots."""
+
+    variant = _changed(dyna2={"rollouts": 180, "model_rows": 100_000})
+
+
+ABLATIONS: dict[str, type[Ablation]] = {variant.__name__: variant for variant in Ablation.__subclasses__()}
+
+
+def ablation(name: str) -> Ablation:
+    """The variant called ``name`` (a key of ABLATIONS). Raises ValueError for an unknown one."""
+    if name not in ABLATIONS:
+        raise ValueError(f"there is no ablation {name!r}; the variants are {', '.join(ABLATIONS)}")
+    return ABLATIONS[name]()
