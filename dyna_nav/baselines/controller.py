@@ -43,6 +43,7 @@ class BaselineConfig:
     replan_period: float = parameter(1.0, "time between two plans [s]", minimum=0.1, maximum=60)
     blocked_period: float = parameter(0.4, "time between two plans of a blocked robot [s]", minimum=0.1, maximum=60)
     blocked_reach: float = parameter(4.0, "way ahead that is checked for blockage [m]", minimum=0.5, maximum=50)
+    stray: float = parameter(0.3, "farther off its path a robot plans anew [m]", minimum=0.05, maximum=5)
     stay: float = parameter(0.9, "a new path must cost less than this share of the old one", minimum=0.1, maximum=1)
     predict_time: float = parameter(3.0, "others are predicted for so long in the costmap [s]", minimum=0, maximum=10)
     predict_cost: float = parameter(6.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
@@ -59,6 +60,7 @@ class _Robot:
         self.refuge = False  # the route leads to a refuge, not to the goal
         self.planned = -math.inf  # when [s]
         self.next_plan = -math.inf  # [s]
+        self.fresh = True  # no plan yet on this trip
         self.phase = phase  # spreads the plans of the robots over the cycles [s]
         self.recovery = recovery
         self.until = 0.0  # end of a recovery [s]
@@ -67,7 +69,7 @@ class _Robot:
 
     def begin_trip(self, goal: np.ndarray | None) -> None:
         self.goal, self.route, self.refuge, self.arrived = goal, None, False, False
-        self.next_plan = -math.inf
+        self.next_plan, self.fresh = -math.inf, True
         self.recovery.reset()
 
     def left(self) -> float:
@@ -185,7 +187,8 @@ class AStarController:
         """Find a way to the goal on the costmap as it is now; keep the old one while it is nearly as good."""
         robot, pose, config = self._robots[number], observation.pose[number], self.config
         robot.planned = observation.time
-        robot.next_plan = observation.time + config.replan_period + (robot.phase if robot.route is None else 0.0)
+        robot.next_plan = observation.time + config.replan_period + (robot.phase if robot.fresh else 0.0)
+        robot.fresh = False
         cost = self._costs(number, observation, present, movers)
         old = None if robot.refuge else robot.route
         robot.refuge = False
@@ -244,39 +247,43 @@ class AStarController:
         self._recover(number, observation, movers)
         time = observation.time
         blocked = robot.route is not None and self._blocked(robot.route, points, movers)
-        due = time >= robot.next_plan or (blocked and time >= robot.planned + self.config.blocked_period)
+        strayed = robot.route is not None and _distance(robot.route, pose) > self.config.stray
+        due = time >= robot.next_plan or ((blocked or strayed) and time >= robot.planned + self.config.blocked_period)
         if due and not robot.refuge:
+            if strayed:
+                robot.route = None  # the old path leads from where the robot is not
             self._plan(number, observation, present, movers)
-        command, way = self._wanted(robot, pose, twist, points, time)
-        return self._monitored(number, observation, command, way, points, movers, paths, before)
+        command, way, turning = self._wanted(robot, pose, twist, points, time)
+        return self._monitored(number, observation, command, way, turning, points, movers, paths, before)
 
-    def _wanted(self, robot: _Robot, pose, twist, points, time: float) -> tuple[np.ndarray, float]:
-        """What pursuit or a recovery asks for, [2] (m/s, rad/s), and the way that is left [m]."""
+    def _wanted(self, robot: _Robot, pose, twist, points, time: float) -> tuple[np.ndarray, float, bool]:
+        """What pursuit or a recovery asks for, [2] (m/s, rad/s), the way left [m], and whether to turn in any case."""
         model, config = self._model, self.config
         behaviour = robot.recovery.behaviour
         if behaviour is Behaviour.BACK_UP:
-            return np.array([-config.recovery.back_up_speed, 0.0]), math.inf
+            return np.array([-config.recovery.back_up_speed, 0.0]), math.inf, False
         if behaviour is Behaviour.SPIN:
-            return np.array([0.0, math.copysign(0.8 * model.max_turn_rate, robot.extent)]), math.inf
+            return np.array([0.0, math.copysign(0.8 * model.max_turn_rate, robot.extent)]), math.inf, True
         if robot.route is None or behaviour is Behaviour.WAIT or (behaviour and robot.refuge and time < robot.until):
-            return np.zeros(2), math.inf
+            return np.zeros(2), math.inf, False
         goal = robot.goal
         if not robot.refuge and np.hypot(*(goal - pose)[:2]) < 0.6 * config.tolerance.position:
             error = float(wrap_angle(goal[2] - pose[2]))
             turn = math.sqrt(2.0 * model.turn_acceleration * abs(error)) if abs(error) > config.tolerance.heading else 0.0
-            return np.array([0.0, math.copysign(min(turn, model.max_turn_rate), error)]), 0.0
+            return np.array([0.0, math.copysign(min(turn, model.max_turn_rate), error)]), 0.0, True
         route, pursuit = robot.route, config.pursuit
         ahead = _advanced(pose, twist, config.monitor.latency)
         gap = float(np.hypot(*(points - pose[:2]).T).min()) - model.radius if len(points) else math.inf
-        speed, turn, _ = pursue(
+        speed, turn, turning = pursue(
             ahead, twist[0], route.points, route.speeds, route.index, route.cost, self._costmap.geometry, self._field,
-            self._geometry[2], gap, (model.max_speed, model.max_turn_rate, model.turn_acceleration),
-            (pursuit.lookahead_time, pursuit.lookahead_min, pursuit.lookahead_max, pursuit.rotate_angle,
-             pursuit.turn_share, pursuit.proximity_gap, pursuit.proximity_speed, model.radius + 0.5 * pursuit.room),
+            self._geometry[2], gap, 
+            (model.max_speed, model.max_turn_rate, model.acceleration, model.turn_acceleration),
+            (pursuit.lookahead_time, pursuit.lookahead_min, pursuit.lookahead_max, pursuit.launch_angle,
+             pursuit.rotate_angle, pursuit.backward_speed, pursuit.turn_share, pursuit.proximity_gap, pursuit.proximity_speed, model.radius + pursuit.room),
         )  # fmt: skip
-        return np.array([speed, turn]), robot.left()
+        return np.array([speed, turn]), robot.left(), turning
 
-    def _monitored(self, number, observation, command, way, points, movers, paths, before) -> np.ndarray:
+    def _monitored(self, number, observation, command, way, turning, points, movers, paths, before) -> np.ndarray:
         """The command as far as the zones allow it."""
         model, config, horizon = self._model, self.config.monitor, self._horizon
         pose, twist, sent = observation.pose[number], observation.twist[number], self._sent[number]
@@ -293,26 +300,27 @@ class AStarController:
 
         def share(command, hold, count, points, others, reaches, surroundings=surroundings) -> float:
             return zones.free_share(
-                pose, twist, sent, command, hold, count, zones.SCALES, self._limits, config.latency, points, others,
+                pose, twist, sent, command, turning, hold, count, zones.SCALES, self._limits, config.latency, points, others,
                 reaches, *surroundings,
             )  # fmt: skip
 
-        speed = command[0]
-        if speed > 0.0:
+        full = command.copy()
+        if full[0] > 0.0:
+            shares = []
             lane = model.radius + config.slow_margin
             if zones.in_slow_zone(pose, points, model.radius + config.slow_time * twist[0], lane) >= config.slow_points:
-                command = command * min(1.0, config.slow_share * model.max_speed / command[0])
-            hold = min(config.time_to_collision, way / command[0])
-            slowed = share(command, hold, horizon, points, nobody, apart[:0]) * command[0]
-            command = command * max(slowed, min(command[0], config.approach_speed)) / command[0]
-        if self.knows_fleet and before and speed != 0.0:
-            command = command * self._yielded(number, observation, command, before)
+                shares.append(config.slow_share * model.max_speed / full[0])
+            hold = min(config.time_to_collision, way / full[0])
+            shares.append(max(share(full, hold, horizon, points, nobody, apart[:0]), config.approach_speed / full[0]))
+            if self.knows_fleet and before:
+                shares.append(self._yielded(number, observation, full, before))
+            command = _scaled(full, min(1.0, *shares), turning)
         stop = 3 + math.ceil((config.latency + STEP + max(abs(twist[0]), abs(command[0])) / model.deceleration) / 0.05)
         count = horizon if self.knows_fleet else min(stop, horizon)
         free = share(command, STEP, count, points, others, apart) if command.any() else 0.0
-        if free > 0.0:
-            return free * command
-        turn = np.array([0.0, math.copysign(min(abs(command[1]), model.max_turn_rate), command[1])])
+        if free == 1.0 or (free > 0.0 and not (turning and command[0] < 0.0)):
+            return _scaled(command, free, turning)
+        turn = np.array([0.0, full[1]])
         return turn if turn[1] and share(turn, STEP, count, points, others, apart) == 1.0 else np.zeros(2)
 
     def _yielded(self, number, observation, command, before) -> float:
@@ -337,7 +345,7 @@ class AStarController:
         if not stand:  # standing would be in the way as well: the planner has to lead it out
             return 1.0
         return zones.free_share(
-            *arguments, command, config.yield_time, count, zones.SCALES, self._limits, config.latency, *nothing
+            *arguments, command, False, config.yield_time, count, zones.SCALES, self._limits, config.latency, *nothing
         )
 
     # Recover.
@@ -350,7 +358,7 @@ class AStarController:
         if recovery.behaviour is not None:
             self._continue(robot, pose, time)
             return
-        behaviour = recovery.next(time, pose[:2])
+        behaviour = recovery.next(time, pose[:2], abs(observation.twist[number, 1]) > 0.3)
         if behaviour is None:
             return
         robot.begun, robot.until = pose.copy(), time + 4.0
@@ -406,7 +414,7 @@ class AStarController:
             self._end(robot, time)
 
     def _end(self, robot: _Robot, time: float) -> None:
-        robot.recovery.done(time)
+        robot.recovery.done()
         robot.refuge = False
         robot.next_plan = -math.inf
 
@@ -423,6 +431,16 @@ class AStarController:
         latency = self.config.monitor.latency
         pose, twist, sent = observation.pose[robot], observation.twist[robot], self._sent[robot]
         braking_path(pose, twist, sent, command, self._limits, latency, hold, path)
+
+
+def _distance(route: Route, pose: np.ndarray) -> float:
+    """Distance [m] of a robot at pose [3] from its place on a route."""
+    return float(np.hypot(*(route.points[route.index] - pose[:2])))
+
+
+def _scaled(command: np.ndarray, share: float, keeps_turn: bool) -> np.ndarray:
+    """A command [2] at a share of its speed, on the same arc or with the same turn rate."""
+    return command * ((share, 1.0) if keeps_turn else share)
 
 
 def _advanced(pose: np.ndarray, twist: np.ndarray, time: float) -> np.ndarray:

@@ -19,6 +19,8 @@ from dyna_nav.planning.admissible import PATH_STEP, braking_path
 from dyna_nav.planning.obstacles import clearance_at
 
 SCALES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])  # shares of a command that are tried
+_UNEVENNESS, _CREEP = 0.01, 0.002  # a distance may seem to fall by so much, when there is room and when there is not [m]
+_CONTACT = 0.03  # so much less than the full distance to keep is no room any more [m]
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class MonitorConfig:
     """Zones and margins of the collision monitor."""
 
     latency: float = parameter(0.1, "time until a command moves the wheels [s]", minimum=0, maximum=STEP)
-    margin: float = parameter(0.05, "kept from anything while braking [m]", minimum=0, maximum=1)
-    speed_margin: float = parameter(0.03, "in addition, per speed [m per m/s]", minimum=0, maximum=1)
+    margin: float = parameter(0.04, "kept from anything while braking [m]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.02, "in addition, per speed [m per m/s]", minimum=0, maximum=1)
     robot_margin: float = parameter(0.1, "kept from other robots while braking [m]", minimum=0, maximum=1)
     time_to_collision: float = parameter(0.6, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)
     approach_speed: float = parameter(0.3, "not slower because of time to collision [m/s]", minimum=0, maximum=2)
@@ -46,6 +48,15 @@ def horizon_points(robot: RobotModel, config: MonitorConfig) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _to_keep(full, now):
+    """Distance [m] that a path must keep: full, or nearly what the robot has now when that is less.
+
+    Noise lets a distance seem to fall; near contact not even that is let go, or the margin would be used up bit by bit.
+    """
+    return min(full, max(now - _UNEVENNESS, min(now - _CREEP, full - _CONTACT)))
+
+
+@njit(cache=True, nogil=True)
 def is_free(path, count, points, others, reaches, field, geometry, keep, keep_map):
     """Whether the first ``count`` points of a path [k, 2] keep off everything.
 
@@ -55,20 +66,20 @@ def is_free(path, count, points, others, reaches, field, geometry, keep, keep_ma
     """
     x, y = path[0, 0], path[0, 1]
     origin_x, origin_y, resolution = geometry
-    floor = min(keep_map, clearance_at(field, origin_x, origin_y, resolution, x, y) - 0.003)
+    floor = _to_keep(keep_map, clearance_at(field, origin_x, origin_y, resolution, x, y))
     for k in range(1, count):
         if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < floor:
             return False
     for m in range(points.shape[0]):
         px, py = points[m, 0], points[m, 1]
-        allowed = min(keep, math.hypot(px - x, py - y) - 0.003)
+        allowed = _to_keep(keep, math.hypot(px - x, py - y))
         for k in range(1, count):
             if (px - path[k, 0]) ** 2 + (py - path[k, 1]) ** 2 < allowed * allowed:
                 return False
     for n in range(others.shape[0]):
         if math.isnan(others[n, 0, 0]):
             continue
-        allowed = min(reaches[n], math.hypot(others[n, 0, 0] - x, others[n, 0, 1] - y) - 0.003)
+        allowed = _to_keep(reaches[n], math.hypot(others[n, 0, 0] - x, others[n, 0, 1] - y))
         for k in range(1, count):
             if math.hypot(others[n, k, 0] - path[k, 0], others[n, k, 1] - path[k, 1]) < allowed:
                 return False
@@ -77,17 +88,18 @@ def is_free(path, count, points, others, reaches, field, geometry, keep, keep_ma
 
 @njit(cache=True, nogil=True)
 def free_share(
-    pose, twist, previous, command, hold, count, scales, limits, latency, points, others, reaches, field, geometry,
+    pose, twist, previous, command, keeps_turn, hold, count, scales, limits, latency, points, others, reaches, field, geometry,
     keep, keep_map,
 ):  # fmt: skip
     """Largest share of a command [2] that may be held for ``hold`` [s] before braking; 0 when none may.
 
-    count: points that are looked at; limits: acceleration, deceleration, turn acceleration. Others as in is_free.
+    keeps_turn: only the speed is scaled and not the turn rate with it; otherwise the arc stays the same. count: points that are looked at; limits: acceleration, deceleration, turn acceleration. Others as in is_free.
     """
     path = np.empty((count, 2))
     wanted = np.empty(2)
     for scale in scales:
-        wanted[0], wanted[1] = scale * command[0], scale * command[1]
+        wanted[0] = scale * command[0]
+        wanted[1] = command[1] if keeps_turn else scale * command[1]
         braking_path(pose, twist, previous, wanted, limits, latency, hold, path)
         if is_free(path, count, points, others, reaches, field, geometry, keep, keep_map):
             return scale

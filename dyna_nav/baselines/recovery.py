@@ -7,6 +7,7 @@ mirroring each other; and a retreat leaves an aisle in which nobody can pass.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,6 +30,7 @@ class Behaviour(Enum):
 ESCALATION = (
     Behaviour.WAIT, Behaviour.CLEAR, Behaviour.GO_ROUND, Behaviour.BACK_UP, Behaviour.SPIN, Behaviour.RETREAT,
 )  # fmt: skip
+_TURNING = 0.3  # share of the time spent turning that counts as idle
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Recovery:
         self._level = 0
         self._anchor: np.ndarray | None = None  # where the robot was when it last made progress [2]
         self._trouble: np.ndarray | None = None  # where the last recovery began [2]
-        self._since = 0.0
+        self._idle = 0.0  # time without progress [s]
+        self._last = math.inf  # time of the last look [s]
         self._patience = self._draw(config.patience)
 
     def _draw(self, mean: float) -> float:
@@ -67,14 +70,20 @@ class Recovery:
         """A new trip begins: nothing has gone wrong yet."""
         self.behaviour, self._anchor, self._trouble, self._level = None, None, None, 0
 
-    def next(self, time: float, position: np.ndarray) -> Behaviour | None:
-        """The recovery to begin now, if any; time [s], position [2]. Call it in every cycle without a recovery."""
+    def next(self, time: float, position: np.ndarray, turning: bool) -> Behaviour | None:
+        """The recovery to begin now, if any; time [s], position [2]. Call it in every cycle without a recovery.
+
+        A robot that is turning on the spot is not idle, but it shall not turn for ever.
+        """
         config = self._config
         if self._anchor is None or np.hypot(*(position - self._anchor)) > config.progress:
-            self._anchor, self._since = position.copy(), time
+            self._anchor, self._idle = position.copy(), 0.0
+        elif 0.0 < time - self._last < 1.0:
+            self._idle += (time - self._last) * (_TURNING if turning else 1.0)
+        self._last = time
         if self._trouble is not None and np.hypot(*(position - self._trouble)) > config.calm:
             self._trouble, self._level = None, 0
-        if time - self._since < self._patience:
+        if self._idle < self._patience:
             return None
         if self._trouble is None:
             self._trouble = position.copy()
@@ -85,9 +94,9 @@ class Recovery:
         self.count += 1
         return self.behaviour
 
-    def done(self, time: float) -> None:
-        """The recovery has ended [s]; a new span of patience begins."""
-        self.behaviour, self._anchor, self._since = None, None, time
+    def done(self) -> None:
+        """The recovery has ended; a new span of patience begins."""
+        self.behaviour, self._anchor = None, None
         self._patience = self._draw(self._config.patience)
 
     def duration(self, mean: float) -> float:
