@@ -23,7 +23,10 @@ class Node:
     """A node whose clock stands at 100 s and whose topics lead nowhere."""
 
     def __init__(self):
-        self.destroyed = []
+        self.destroyed, self.requests = [], []
+
+    def create_client(self, kind, name):
+        return SimpleNamespace(service_is_ready=lambda: True, call_async=lambda _: self.requests.append(name))
 
     def create_subscription(self, kind, topic, *_):
         return topic
@@ -34,7 +37,7 @@ class Node:
     def destroy_subscription(self, topic):
         self.destroyed.append(topic)
 
-    destroy_lifecycle_publisher = destroy_subscription
+    destroy_lifecycle_publisher = destroy_client = destroy_subscription
 
     def get_clock(self):
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=100 * 10**9))
@@ -136,6 +139,16 @@ def test_an_amcl_pose_of_another_time_is_no_pose():
     driven(source, 0.0, 1.0)
     source._on_pose(amcl_pose(90.0, 99.0))
     assert "no odometry within" in source.fault
+
+
+def test_amcl_is_asked_to_speak_until_it_has():
+    """It says nothing by itself while the robot stands, and a planner that was restarted must know where it is."""
+    source = AmclCorrection(node := Node(), "r1")
+    driven(source, 0.0, 2.9)
+    assert node.requests == ["r1/request_nomotion_update"] * 3  # once a second
+    source._on_pose(amcl_pose(102.9, 2.9))
+    driven(source, 2.95, 5.0)
+    assert len(node.requests) == 3
 
 
 def test_after_three_metres_without_amcl_there_is_no_pose():

@@ -13,6 +13,7 @@ from collections import deque
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
+from std_srvs.srv import Empty
 
 from dyna_nav.mdp import wrap_angle
 from dyna_nav.nodes.messages import MAP_FRAME, NEWEST, pose_array, yaw_of
@@ -22,6 +23,7 @@ SOURCES = ("odom", "amcl_pose", "tf")
 MEMORY = 400  # odometry messages that an AMCL pose, which is some time in the making, can belong to
 MATCH = 0.15  # furthest that stamps of one instant may lie apart [s]
 MOST_DRIVEN = 3.0  # way on wheels alone after which a pose is a guess [m]
+ASK_AGAIN = 1.0  # time between two requests to AMCL for a pose [s]
 MOST_TF_AGE = 2.0  # how far TF may lag behind the odometry [s]
 
 
@@ -42,7 +44,8 @@ class OdometryInMap:
 class AmclCorrection:
     """``<robot>/amcl_pose`` corrects the odometry: what AMCL said last, carried on by the wheels since.
 
-    AMCL speaks when the robot has moved, so the way driven since, not the time, tells that it fell silent.
+    AMCL speaks when the robot has moved, so the way driven since, not the time, tells that it fell silent. To a planner
+    that starts while the robot stands it would never speak: it is asked to, as Nav2 does (``request_nomotion_update``).
     """
 
     frames: tuple[str, ...] = ()
@@ -56,6 +59,8 @@ class AmclCorrection:
         self._subscription = node.create_subscription(
             PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST
         )
+        self._speak = node.create_client(Empty, f"{robot}/request_nomotion_update")
+        self._asked = -math.inf  # odometry stamp at the last request [s]
 
     @property
     def fault(self) -> str | None:
@@ -89,11 +94,15 @@ class AmclCorrection:
             _, before, driven = self._odometry[-1]
             driven += math.hypot(*(odometry[:2] - before[:2]))
         self._odometry.append((stamp, odometry, driven))
+        if self._correction is None and abs(stamp - self._asked) >= ASK_AGAIN and self._speak.service_is_ready():
+            self._asked = stamp
+            self._speak.call_async(Empty.Request())
         return np.full(3, np.nan) if self._correction is None else compose(self._correction, odometry)
 
     def close(self) -> None:
         """Take the source's topics down."""
         self._node.destroy_subscription(self._subscription)
+        self._node.destroy_client(self._speak)
 
 
 class TfCorrection:
