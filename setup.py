@@ -28,6 +28,7 @@ EXTRAS = {
         "ros-jazzy-visualization-msgs>=5.3,<6",
     ],
     "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
+    "evaluation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "outsiders": ["pytorch-mppi>=0.9", "torch==2.13.0", "pyrvo>=0.4"],  # planners of other people, for the evaluation
     "gpu": ["onnxruntime-gpu>=1.17"],
@@ -56,6 +57,7 @@ setup(
     maintainer="dyna_nav maintainers",
     maintainer_email="maintainers@dyna-nav.org",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={f"{PACKAGE}.evaluation": ["scenarios/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

@@ -14,6 +14,7 @@ INTERRUPTED = 130  # as a shell reports SIGINT
 COMMANDS = {  # name: module with add_arguments(parser) and run(arguments) -> exit status
     "fleet": ("dyna_nav.nodes.fleet_command", "drive a fleet in the simulator, over real ROS topics"),
     "train": ("dyna_nav.world_model.train_command", "train a model bundle"),
+    "evaluate": ("dyna_nav.evaluation.command", "compare controllers in lockstep, without ROS"),
     "warmup": ("dyna_nav.warmup_command", "compile every kernel, so that later commands start at once"),
 }
 

@@ -3,5 +3,6 @@
 from dyna_nav.simulation.collisions import Collision
 from dyna_nav.simulation.config import Pallet, SimulationConfig
 from dyna_nav.simulation.simulation import Simulation
+from dyna_nav.simulation.walkers import Walker
 
-__all__ = ["Collision", "Pallet", "Simulation", "SimulationConfig"]
+__all__ = ["Collision", "Pallet", "Simulation", "SimulationConfig", "Walker"]

@@ -14,9 +14,10 @@ class Collision:
 
     time: float  # [s]
     robot: int
-    other: str  # "wall", "robot:J" or "pallet:K"
+    other: str  # "wall", "robot:J", "pallet:K" or "walker:L"
     x: float
     y: float
+    speed: float = 0.0  # of the robot's body when it began [m/s]
 
 
 class CollisionLog:
@@ -28,11 +29,11 @@ class CollisionLog:
         self.collisions: list[Collision] = []
         self._last: dict[tuple[int, str], float] = {}
 
-    def touch(self, time: float, robot: int, other: str, x: float, y: float) -> None:
-        """Note that robot touches other at this time, in the order of time."""
+    def touch(self, time: float, robot: int, other: str, x: float, y: float, speed: float = 0.0) -> None:
+        """Note that robot touches other at this time while it moves at a speed [m/s], in the order of time."""
         last = self._last.get((robot, other))
         if last is None or time - last >= self.separation:
-            self.collisions.append(Collision(time, robot, other, x, y))
+            self.collisions.append(Collision(time, robot, other, x, y, speed))
         self._last[robot, other] = time
 
     def forget(self, other: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dyna_nav.simulation.config import Pallet
-from dyna_nav.simulation.spawn import check_pallet
+from dyna_nav.simulation.spawn import check_pallet, check_poses
 from dyna_nav.simulation.world import set_payload
 
 if TYPE_CHECKING:
@@ -130,6 +130,19 @@ class Faults:
         if number not in self._pallets:
             raise ValueError(f"pallet is {number}; there are pallets {sorted(self._pallets)}")
         del self._pallets[number]
+        self._rebuild()
+
+    def change_hall(self, hall: Site) -> None:
+        """Make the hall really so from now on, for physics and laser; the planner's site stays as it is.
+
+        Raises ValueError, and changes nothing, for a map of another extent or one in whose walls a robot would stand.
+        """
+        now = self._hall.map
+        if (hall.map.shape, hall.map.resolution, hall.map.origin) != (now.shape, now.resolution, now.origin):
+            raise ValueError(f"hall {hall.name!r} has another extent or resolution than {self._hall.name!r}")
+        check_poses(hall, self.true_pose, self.robot_model.radius)
+        self._hall = hall
+        self._see_hall()
         self._rebuild()
 
     def _index(self, robot: int) -> int:

@@ -1,4 +1,4 @@
-"""A planar laser: rays through the grid of the map, against discs (robots) and against boxes (pallets).
+"""A planar laser: rays through the grid of the map, against discs (robots, people) and against boxes (pallets).
 
 The grid is walked in leaps of the map's clearance where it is open and from cell edge to cell edge near walls, so a
 range is exact for the same boxes that the physics collides with.
@@ -23,11 +23,12 @@ def leap_grid(clearance: np.ndarray, resolution: float) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def cast(poses, angles, reach, leaps, resolution, x0, y0, radius, boxes, ranges):
+def cast(poses, angles, reach, leaps, resolution, x0, y0, radius, boxes, discs, ranges):
     """Fill ranges [n, beams] (metres; inf beyond reach) as seen from the centres of n robots.
 
     poses [n, 3] (x, y, yaw), angles [beams] to the heading; leaps of leap_grid with its lower left corner at x0, y0;
-    radius of the other robots; boxes [m, 5] (x, y, yaw, half length, half width). A robot does not see itself.
+    radius of the other robots; boxes [m, 5] (x, y, yaw, half length, half width); discs [k, 3] (x, y, radius). A robot
+    does not see itself.
     """
     n, beams = ranges.shape
     for i in range(n):
@@ -36,19 +37,26 @@ def cast(poses, angles, reach, leaps, resolution, x0, y0, radius, boxes, ranges)
             ux, uy = math.cos(yaw + angles[k]), math.sin(yaw + angles[k])
             hit = reach
             for j in range(n):
-                if j == i:
-                    continue
-                dx, dy = poses[j, 0] - px, poses[j, 1] - py
-                along = dx * ux + dy * uy
-                if along <= 0.0 or along - radius > hit:
-                    continue
-                inside = radius * radius - (dx * uy - dy * ux) ** 2
-                if inside > 0.0:
-                    hit = min(hit, max(0.0, along - math.sqrt(inside)))
+                if j != i:
+                    hit = _to_disc(poses[j, 0] - px, poses[j, 1] - py, radius, ux, uy, hit)
+            for j in range(discs.shape[0]):
+                hit = _to_disc(discs[j, 0] - px, discs[j, 1] - py, discs[j, 2], ux, uy, hit)
             for j in range(boxes.shape[0]):
                 hit = min(hit, _to_box(px, py, ux, uy, boxes[j]))
             hit = resolution * _to_cell((px - x0) / resolution, (py - y0) / resolution, ux, uy, hit / resolution, leaps)
             ranges[i, k] = hit if hit < reach else np.inf
+
+
+@njit(cache=True, nogil=True)
+def _to_disc(dx, dy, radius, ux, uy, reach):
+    """Distance along the ray to a disc at (dx, dy) from its beginning (0: inside), at most reach."""
+    along = dx * ux + dy * uy
+    if along <= 0.0 or along - radius > reach:
+        return reach
+    inside = radius * radius - (dx * uy - dy * ux) ** 2
+    if inside <= 0.0:
+        return reach
+    return min(reach, max(0.0, along - math.sqrt(inside)))
 
 
 @njit(cache=True, nogil=True)

@@ -19,6 +19,7 @@ from dyna_nav.simulation.collisions import Collision, CollisionLog
 from dyna_nav.simulation.config import Pallet, SimulationConfig
 from dyna_nav.simulation.faults import Faults, finite
 from dyna_nav.simulation.spawn import check_pallet, check_poses, spawn_poses
+from dyna_nav.simulation.walkers import Walker
 from dyna_nav.simulation.world import TRACK, WALL, World, build_world, set_payload, yaw_of
 from dyna_nav.site import Site
 
@@ -44,10 +45,12 @@ class Simulation(Faults):
         payloads: Sequence[float] | None = None,
         pallets: Sequence[Pallet | tuple[float, float, float]] = (),
         hidden_site: Site | None = None,
+        walkers: Sequence[Walker] = (),
     ):
         """Put robots at poses [robots, 3] (default: at stations, then anywhere) with payloads [robots] kg (default 0).
 
         hidden_site is the hall as it really is, for physics and laser, where it differs from the planner's site.
+        walkers go their rounds through everything: they are seen and touched, but no force passes to or from them.
         Raises ValueError for fewer than one robot, poses or payloads of a wrong shape or value, poses or pallets in a
         wall or in each other, or a full hall.
         """
@@ -55,6 +58,7 @@ class Simulation(Faults):
         self.robot_model = robot_model or RobotModel()
         self.robots = robots
         self._hall = hidden_site or site
+        self._walkers = tuple(walkers)
         if robots < 1:
             raise ValueError(f"robots is {robots}; a simulation needs at least 1")
         spawning, self._sensing = (np.random.default_rng([seed, stream]) for stream in range(2))
@@ -128,12 +132,28 @@ class Simulation(Faults):
         count = drive.touching_pairs(contacts.geom, contacts.dist, world.owner, self.robots, self._pairs, self._where)
         if count:
             self._note_contacts(self._pairs[:count], contacts.pos[self._where[:count]])
+        if self._walkers:
+            self._note_walkers()
 
     def _note_contacts(self, pairs: np.ndarray, where: np.ndarray) -> None:
         self.contact[pairs[:, 0]] = True
         self.contact[pairs[(pairs[:, 1] >= 0) & (pairs[:, 1] < self.robots), 1]] = True
         for (robot, other), (x, y, _) in zip(pairs, where, strict=True):
-            self._log.touch(self.time, int(robot), self._name(int(other)), float(x), float(y))
+            self._log.touch(self.time, int(robot), self._name(int(other)), float(x), float(y), self._pace(robot))
+
+    def _note_walkers(self) -> None:
+        """Upright cylinders touch when their axes are near enough; the physics knows nothing of walkers."""
+        pose, walkers = self.true_pose, self.walker_positions
+        radii = np.array([walker.radius for walker in self._walkers])
+        gap = np.hypot(*(pose[:, None, :2] - walkers).transpose(2, 0, 1)) - radii - self.robot_model.radius
+        for robot, k in zip(*np.nonzero(gap <= 0.0), strict=True):
+            self.contact[robot] = True
+            x, y = walkers[k]
+            self._log.touch(self.time, int(robot), f"walker:{k}", float(x), float(y), self._pace(robot))
+
+    def _pace(self, robot: int) -> float:
+        first = self._world.base_qvel[robot]
+        return math.hypot(self._qvel[first], self._qvel[first + 1])
 
     # What is known of it.
 
@@ -146,6 +166,16 @@ class Simulation(Faults):
     def collisions(self) -> list[Collision]:
         """Every collision so far, oldest first: one per contact episode."""
         return self._log.collisions
+
+    @property
+    def hall(self) -> Site:
+        """The hall as it really is."""
+        return self._hall
+
+    @property
+    def walker_positions(self) -> np.ndarray:
+        """Where the walkers are [walkers, 2] (m, map frame)."""
+        return np.array([walker.position(self.time) for walker in self._walkers]).reshape(-1, 2)
 
     @property
     def true_pose(self) -> np.ndarray:
@@ -185,10 +215,11 @@ class Simulation(Faults):
             (*pose, pallet.length / 2, pallet.width / 2)
             for pose, pallet in zip(self.pallets.values(), self._pallets.values(), strict=True)
         ]
+        discs = [(*at, walker.radius) for at, walker in zip(self.walker_positions, self._walkers, strict=True)]
         ranges = np.empty((self.robots, config.beams))
         laser.cast(
             self.true_pose, self._scan_angles, config.scan_max, self._leaps, hall.resolution, *hall.origin,
-            self.robot_model.radius, np.array(boxes).reshape(-1, 5), ranges,
+            self.robot_model.radius, np.array(boxes).reshape(-1, 5), np.array(discs).reshape(-1, 3), ranges,
         )  # fmt: skip
         # The noise is a function of seed and time, so that it does not matter who looks how often; the counter's lowest
         # word is left to the draws of one scan.
@@ -203,8 +234,8 @@ class Simulation(Faults):
 
     def _prepare(self) -> None:
         """Numbers of site, robot and configuration in the form in which the kernels take them."""
-        config, robot, hall = self.config, self.robot_model, self._hall
-        self._leaps = laser.leap_grid(hall.clearance, hall.map.resolution)
+        config, robot = self.config, self.robot_model
+        self._see_hall()
         self._scan_angles = np.arange(config.beams) * (2 * math.pi / config.beams) - math.pi
         accelerations = (robot.acceleration, robot.deceleration, robot.turn_acceleration)
         self._scan_ticks = max(1, round(config.scan_period / config.physics_step))
@@ -218,6 +249,10 @@ class Simulation(Faults):
             [config.position_noise] * 2 + [config.heading_noise, config.speed_noise, config.turn_rate_noise]
         )
         self._keep = math.exp(-config.physics_step / config.noise_time)
+
+    def _see_hall(self) -> None:
+        """The hall in the form in which the laser takes it."""
+        self._leaps = laser.leap_grid(self._hall.clearance, self._hall.map.resolution)
 
     def _build(self, poses: np.ndarray) -> None:
         self._built_pallets = list(self._pallets)  # numbers in the order of the world's rows
@@ -233,7 +268,7 @@ class Simulation(Faults):
                 set_payload(self._world, robot, self.payload[robot])
 
     def _rebuild(self) -> None:
-        """Compile the hall anew after a pallet came or went; everything that stays keeps its motion."""
+        """Compile the hall anew after something came, went or moved; everything that stays keeps its motion."""
         old, old_pallets = self._world, {number: row for row, number in enumerate(self._built_pallets)}
         self._build(self.true_pose)
         new, data = self._world, self._world.data

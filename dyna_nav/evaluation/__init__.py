@@ -1,0 +1,1 @@
+"""The lockstep benchmark: scenarios, task streams, paired statistics and plots; any controller, no ROS."""

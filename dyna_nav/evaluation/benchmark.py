@@ -1,0 +1,200 @@
+"""Many episodes: every controller on every seed of one scenario and site, side by side, and their summary."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import combinations
+
+import numpy as np
+
+from dyna_nav import __version__
+from dyna_nav.evaluation.controllers import ControllerName, make_controller
+from dyna_nav.evaluation.corridor import corridor_site
+from dyna_nav.evaluation.course import draw_course
+from dyna_nav.evaluation.episode import Episode
+from dyna_nav.evaluation.results import EpisodeResult, Trip
+from dyna_nav.evaluation.scenario import Scenario
+from dyna_nav.evaluation.statistics import Interval, clusters_of, mean_difference, ratio_of_sums
+from dyna_nav.evaluation.workers import run_jobs
+from dyna_nav.mdp import RobotModel
+from dyna_nav.site import Site, resolve_site
+
+HIT_MOVING = 0.05  # a robot slower than this was hit by a walker, and did not hit it [m/s]
+PACKAGES = ("numpy", "numba", "mujoco", "onnxruntime")
+DIFFERENCES = {  # per trip, a minus b
+    "travel_time_s": lambda trip: trip.travel_s,
+    "travel_time_vs_ideal": lambda trip: trip.ratio,
+    "path_length_m": lambda trip: trip.path_length_m,
+    "collisions": lambda trip: trip.collisions,
+    "near_misses": lambda trip: trip.near_misses,
+    "mean_abs_jerk": lambda trip: trip.mean_abs_jerk,
+    "unfinished": lambda trip: not trip.finished,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to run."""
+
+    controller: ControllerName
+    scenario: Scenario
+    site: str  # as resolve_site takes it; "" for the scenario's own
+    seed: int
+
+
+def site_of(scenario: Scenario, site: str) -> Site:
+    """The site of an evaluation: the one that was asked for, or else the scenario's. Raises SiteError."""
+    if site:
+        return resolve_site(site)
+    return corridor_site(scenario.corridor) if scenario.corridor is not None else resolve_site(scenario.site)
+
+
+def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResult:
+    """Run one episode in this process. Raises ValueError, one sentence, for what cannot be run."""
+    course = draw_course(site_of(job.scenario, job.site), job.scenario, job.seed, RobotModel())
+    return Episode(course, make_controller(job.controller), job.controller.label, on_trip=on_trip).run()
+
+
+def run_benchmark(
+    scenario: Scenario,
+    site: str,
+    controllers: list[ControllerName],
+    seeds: list[int],
+    processes: int,
+    on_trip: Callable[[], None] = lambda: None,
+    on_episode: Callable[[EpisodeResult], None] = lambda result: None,
+) -> list[EpisodeResult]:
+    """Every controller on every seed, seeds first; the order of the results does not depend on the processes."""
+    jobs = [Job(controller, scenario, site, seed) for seed in seeds for controller in controllers]
+    return run_jobs(run_job, jobs, processes, on_trip, on_episode)
+
+
+def summarise(results: list[EpisodeResult]) -> dict:
+    """Figures of each controller and of each pair, as the JSON file holds them.
+
+    A trip that was not finished counts with its timeout as travel time: giving up does not pay. A trip that began
+    elsewhere than planned, because the one before was not finished, is left out of mean times and of comparisons.
+    """
+    labels = list(dict.fromkeys(result.controller for result in results))
+    by_label = {label: [result for result in results if result.controller == label] for label in labels}
+    return {
+        "controllers": {label: _figures(runs) for label, runs in by_label.items()},
+        "comparisons": [_comparison(a, b, by_label[a], by_label[b]) for a, b in combinations(labels, 2)],
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the figures depend on."""
+    found = {"dyna_nav": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    return found | {name: metadata.version(name) for name in PACKAGES}
+
+
+def _figures(runs: list[EpisodeResult]) -> dict:
+    trips = [trip for run in runs for trip in run.trips]
+    finished = [trip for trip in trips if trip.finished]
+    hits = [hit for run in runs for hit in run.collisions]
+    people = [hit for hit in hits if hit.other.startswith("walker:")]
+    moving = [hit for hit in people if hit.speed > HIT_MOVING]
+    collisions = len(hits) - len(people) + len(moving)
+    plan = np.concatenate([run.plan_ms for run in runs])
+    waits = np.concatenate([run.wait_ms for run in runs])
+    simulated, wall = sum(run.simulated_s for run in runs), sum(run.wall_s for run in runs)
+    travel, ideal = sum(trip.travel_s for trip in trips), sum(trip.ideal_s for trip in trips)
+    reasons: dict[str, float] = {}
+    for run in runs:
+        for reason, seconds in run.stop_reasons.items():
+            reasons[reason] = round(reasons.get(reason, 0.0) + seconds, 1)
+    return {
+        "trips": len(trips),
+        "unfinished": len(trips) - len(finished),
+        "void_trips": sum(run.void_trips for run in runs),
+        "travel_time_mean_s": _rounded(_mean([trip.travel_s for trip in trips if not trip.displaced])),
+        "travel_time_mean_finished_s": _rounded(_mean([trip.travel_s for trip in finished])),
+        "travel_time_vs_ideal": _rounded(travel / ideal if ideal else None),
+        "ratio_p50": _rounded(_quantile(trips, 0.5)),
+        "ratio_p99": _rounded(_quantile(trips, 0.99)),
+        "ratio_max": _rounded(_quantile(trips, 1.0)),
+        "trips_within_3x": _rounded(_mean([float(trip.finished and trip.ratio <= 3.0) for trip in trips])),
+        "collisions": collisions,
+        "collisions_per_traversal": _rounded(collisions / len(trips) if trips else None, 6),
+        "collisions_with": _count(hit.other for hit in hits if hit not in people),
+        "people_hit_moving": len(moving),
+        "people_hit_standing": len(people) - len(moving),
+        "near_misses": sum(len(run.near_misses) for run in runs),
+        "near_misses_with": _count(near.other for run in runs for near in run.near_misses),
+        "stops": sum(len(run.stops) for run in runs),
+        "stop_reasons_s": reasons,
+        "path_length_mean_m": _rounded(_mean([trip.path_length_m for trip in trips])),
+        "path_length_vs_geodesic": _rounded(
+            sum(trip.path_length_m for trip in finished) / sum(trip.geodesic_m for trip in finished)
+            if finished
+            else None
+        ),
+        "mean_abs_jerk": _rounded(_mean([trip.mean_abs_jerk for trip in trips])),
+        "plan_ms_p50": _rounded(float(np.percentile(plan, 50))),
+        "plan_ms_p99": _rounded(float(np.percentile(plan, 99))),
+        "wait_ms_p99": _rounded(float(np.percentile(waits, 99)) if len(waits) else None),
+        "simulated_s": round(simulated, 1),
+        "real_time_factor": _rounded(simulated / wall),
+        "version": runs[0].version,
+    }
+
+
+def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[EpisodeResult]) -> dict:
+    """Figures over the trips that both made from the same place: the same robot's same trip on the same seed."""
+    trips_a, trips_b = _keyed(runs_a), _keyed(runs_b)
+    keys = sorted(trips_a.keys() & trips_b.keys())
+    if not keys:
+        return {"a": a, "b": b, "travel_time_ratio": None, "ci95": [None, None], "trips": 0}
+    clusters, unit = clusters_of(np.array([key[0] for key in keys]), np.array([key[1] for key in keys]))
+    pairs = [(trips_a[key], trips_b[key]) for key in keys]
+    ratio = ratio_of_sums([x.travel_s for x, _ in pairs], [y.travel_s for _, y in pairs], clusters)
+    return {
+        "a": a,
+        "b": b,
+        "travel_time_ratio": _rounded(ratio.value),
+        "ci95": _bounds(ratio),
+        "trips": len(keys),
+        "clusters": int(clusters.max()) + 1,
+        "cluster": unit,
+        "differences": {
+            name: _difference(mean_difference([of(x) for x, _ in pairs], [of(y) for _, y in pairs], clusters))
+            for name, of in DIFFERENCES.items()
+        },
+    }
+
+
+def _keyed(runs: list[EpisodeResult]) -> dict[tuple[int, int, int], Trip]:
+    return {(run.seed, trip.robot, trip.trip): trip for run in runs for trip in run.trips if not trip.displaced}
+
+
+def _difference(interval: Interval) -> dict:
+    return {"mean": _rounded(interval.value), "ci95": _bounds(interval)}
+
+
+def _bounds(interval: Interval) -> list[float | None]:
+    return [_rounded(interval.low), _rounded(interval.high)]
+
+
+def _count(others) -> dict[str, int]:
+    """How often each kind of thing occurs: wall, robot, pallet, walker."""
+    counts: dict[str, int] = {}
+    for other in others:
+        kind = other.partition(":")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _quantile(trips: list[Trip], share: float) -> float | None:
+    return float(np.quantile([trip.ratio for trip in trips], share)) if trips else None
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)

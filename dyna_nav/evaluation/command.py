@@ -1,0 +1,96 @@
+"""``dyna-nav evaluate``: controllers on the same trips, in lockstep, with paired statistics and plots."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``dyna-nav evaluate``."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--map", default="", metavar="M", help="map_server yaml (default: the scenario's site)")
+    where.add_argument("--site", default="", metavar="S", help="default or random:SEED")
+    parser.add_argument("--scenario", default="busy", metavar="NAME|FILE", help="what happens (default busy)")
+    parser.add_argument(
+        "--controllers", default="dyna2", metavar="A,B", help="dyna2, astar, [NAME=]module:Class ... (default dyna2)"
+    )
+    parser.add_argument("--robots", type=_count, metavar="N", help="robots (default: the scenario's)")
+    parser.add_argument("--trips", type=_count, metavar="N", help="trips per seed, of all robots (the scenario's)")
+    parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8 or 3 (default: the scenario's)")
+    parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
+    parser.add_argument("--json", default="", metavar="FILE", help="write the summary")
+    parser.add_argument("--trips-table", default="", metavar="FILE", help="write one row per trip (csv)")
+    parser.add_argument("--plots", default="", metavar="DIR", help="write plots (png)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate; returns the exit status. Raises ValueError or OSError, one sentence, for what cannot be done."""
+    for name in THREADS:  # before numpy is loaded, and handed down to the workers: processes share the cores instead
+        os.environ.setdefault(name, "1")
+    from dyna_nav.evaluation import benchmark, tables
+    from dyna_nav.evaluation.controllers import make_controller, parse_controllers
+    from dyna_nav.evaluation.course import draw_course
+    from dyna_nav.evaluation.progress import EvaluationProgress
+    from dyna_nav.evaluation.scenario import load_scenario, overridden
+    from dyna_nav.mdp import RobotModel
+
+    controllers = parse_controllers(arguments.controllers)
+    scenario = overridden(load_scenario(arguments.scenario), arguments.robots, arguments.trips)
+    seeds = arguments.seeds or [scenario.seed]
+    site_name = arguments.map or arguments.site
+    for file in filter(None, (arguments.json, arguments.trips_table)):
+        _check_writable(Path(file))
+    if arguments.plots:
+        Path(arguments.plots).mkdir(parents=True, exist_ok=True)
+    site = benchmark.site_of(scenario, site_name)
+    draw_course(site, scenario, seeds[0], RobotModel())  # what cannot be run is said before anything starts
+    for name in controllers:
+        controller = make_controller(name)
+        if hasattr(controller, "close"):
+            controller.close()
+
+    with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
+        results = benchmark.run_benchmark(
+            scenario, site_name, controllers, seeds, arguments.jobs, progress.trip, progress.episode
+        )
+    summary = benchmark.summarise(results)
+    print(tables.text(summary))
+    described = tables.described(scenario, site, seeds, shlex.join(["dyna-nav", *sys.argv[1:]]))
+    if arguments.json:
+        tables.write_json(Path(arguments.json), described | summary)
+    if arguments.trips_table:
+        tables.write_trips(Path(arguments.trips_table), results)
+    if arguments.plots:
+        from dyna_nav.evaluation.plots import draw_all
+
+        for path in draw_all(Path(arguments.plots), site, results, scenario.name):
+            print(f"{path}: written")
+    return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before hours are spent. Raises OSError naming it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: folder {path.parent} does not exist; create it")
+    with path.open("a", encoding="utf-8"):
+        pass
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _seeds(text: str) -> list[int]:
+    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
+    return list(range(int(match[1]), int(match[2] or match[1]) + 1))

@@ -1,0 +1,270 @@
+"""A course: everything that a scenario's seed decides before the first step, the same for every controller."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from dyna_nav.evaluation.distances import Distances
+from dyna_nav.evaluation.scenario import Event, Scenario, Walkers
+from dyna_nav.evaluation.tasks import TaskStream, draw_tasks
+from dyna_nav.mdp import RobotModel
+from dyna_nav.simulation import Pallet, Walker
+from dyna_nav.simulation.spawn import check_pallet
+from dyna_nav.simulation.walkers import RADIUS as WALKER_RADIUS
+from dyna_nav.site import OccupancyMap, Site
+from dyna_nav.site.occupancy import clearance_of
+
+TASK_STREAM, WALKER_STREAM, EVENT_STREAM = 21, 22, 23  # of the seed
+EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
+TRIES = 300  # places tried for one event
+FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
+PASSAGE = 0.15  # room beside a robot that a way has to leave to count as one [m]
+AISLE = 2.0  # clearance below which a point lies in an aisle [m]
+WALKER_START = 2.5  # of walkers from starting robots, at least [m]
+
+
+@dataclass(frozen=True)
+class PalletDrop:
+    """A pallet that is put down at a time [s] and taken away at another."""
+
+    at: float
+    until: float
+    pallet: Pallet
+
+
+@dataclass(frozen=True, eq=False)
+class HallChange:
+    """A hall that is different from a time [s] on: a rack has moved."""
+
+    at: float
+    hall: Site
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A robot that stalls when it comes to a point [m, map frame] after a time [s]; lasts [s], inf: for good."""
+
+    at: float
+    robot: int
+    x: float
+    y: float
+    lasts: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What every controller of one seed meets."""
+
+    site: Site
+    seed: int
+    tasks: TaskStream
+    distances: Distances
+    walkers: tuple[Walker, ...]
+    timeline: tuple[PalletDrop | HallChange | Breakdown, ...]  # in the order of time
+    walker_radius: float = WALKER_RADIUS
+
+
+def draw_course(site: Site, scenario: Scenario, seed: int, model: RobotModel) -> Course:
+    """Draw tasks, walkers and events of a scenario on a site.
+
+    Raises ValueError, one sentence, when the site has no room for what the scenario asks for.
+    """
+    rng = np.random.default_rng([seed, TASK_STREAM])
+    tasks = draw_tasks(site, scenario.tasks, scenario.robots, scenario.trips, rng, model.radius)
+    distances = Distances(site, tasks.places, model.radius)
+    walkers = _draw_walkers(site, scenario.walkers, tasks, np.random.default_rng([seed, WALKER_STREAM]), model.radius)
+    events = _Events(site, tasks, distances, model, np.random.default_rng([seed, EVENT_STREAM]))
+    timeline = [entry for event in scenario.events for entry in events.draw(event, scenario.name)]
+    return Course(site, seed, tasks, distances, walkers, tuple(sorted(timeline, key=lambda entry: entry.at)))
+
+
+def _draw_walkers(
+    site: Site, walkers: Walkers, tasks: TaskStream, rng: np.random.Generator, radius: float
+) -> tuple[Walker, ...]:
+    """Rounds over random waypoints along shortest ways, begun where no robot starts."""
+    if walkers.count == 0:
+        return ()
+    room = site.clearance >= radius
+    labels, _ = ndimage.label(room)
+    home = labels[site.map.cell_of(tasks.places[tasks.starts[0], :2])]
+    rows, cols = np.nonzero((labels == home) & (site.clearance >= radius + PASSAGE))
+    starts = tasks.places[list(tasks.starts), :2]
+    drawn = []
+    for _ in range(walkers.count):
+        cells = rng.integers(len(rows), size=walkers.waypoints)
+        spots = np.column_stack([site.map.position_of(rows[cells], cols[cells]), np.zeros(len(cells))])
+        ways = Distances(site, spots, radius)
+        round_trip = np.concatenate([ways.path(k, (k + 1) % len(spots))[:-1] for k in range(len(spots))])
+        speed = float(rng.uniform(walkers.slowest, walkers.fastest))
+        walker = Walker(round_trip, speed)
+        ahead = rng.uniform(0.0, walker.round_time, 64)
+        gaps = np.hypot(*(walker.position(ahead)[:, None] - starts).transpose(2, 0, 1)).min(axis=1)
+        far = np.flatnonzero(gaps >= WALKER_START)
+        drawn.append(Walker(round_trip, speed, float(ahead[far[0] if len(far) else int(np.argmax(gaps))])))
+    return tuple(drawn)
+
+
+class _Events:
+    """Draws where and when things happen; a way from every place to every other stays open."""
+
+    def __init__(
+        self, site: Site, tasks: TaskStream, distances: Distances, model: RobotModel, rng: np.random.Generator
+    ):
+        self._site, self._tasks, self._distances, self._model, self._rng = site, tasks, distances, model, rng
+        self._drops: list[PalletDrop] = []
+        self._hall = site
+        self._expected = [self._expected_starts(robot) for robot in range(len(tasks.starts))]
+
+    def draw(self, event: Event, scenario: str) -> list:
+        """Everything that comes of one event. Raises ValueError when there is no place for it."""
+        end = max(times[-1] for times in self._expected)
+        times = [event.at]
+        while event.every is not None and len(times) < event.times and times[-1] + event.every < end:
+            times.append(times[-1] + event.every)
+        drawn = []
+        for at in times:
+            if event.pallet is not None:
+                entry = self._pallet(event, at)
+            elif event.rack is not None:
+                entry = self._rack(event, at)
+            else:
+                entry = self._stall(event, at)
+            if entry is None and not drawn:
+                what = "pallet" if event.pallet else "rack" if event.rack else "stall"
+                raise ValueError(
+                    f"scenario {scenario!r}: site {self._site.name!r} has no place for event {what} at {event.at:g} s "
+                    "that leaves the robots a way; use another site or fewer robots"
+                )
+            if entry is not None:
+                drawn.append(entry)
+        return drawn
+
+    def _expected_starts(self, robot: int) -> list[float]:
+        """When each of a robot's trips should begin, and the last should end [s]."""
+        times = [self._tasks.delays[robot]]
+        for trip, goal in enumerate(self._tasks.goals[robot]):
+            start = self._tasks.places[self._tasks.stop_before(robot, trip), :2]
+            ideal = self._distances.length(start, goal) / self._model.max_speed
+            times.append(times[-1] + EXPECTED_RATIO * ideal)
+        return times
+
+    def _way_at(self, robot: int, at: float) -> np.ndarray | None:
+        """The shortest way [k, 2] of the trip that a robot is expected to make at a time, or next."""
+        trip = max(0, bisect.bisect_right(self._expected[robot], at) - 1)
+        if trip >= len(self._tasks.goals[robot]):
+            return None
+        return self._distances.path(self._tasks.stop_before(robot, trip), self._tasks.goals[robot][trip])
+
+    def _point_on_way(self, robot: int, at: float) -> np.ndarray | None:
+        """A random point [2] ahead on that way, away from all places."""
+        way = self._way_at(robot, at)
+        if way is None:
+            return None
+        point = way[self._rng.integers(len(way))]
+        return point if self._away_from_places(point) else None
+
+    def _away_from_places(self, point: np.ndarray) -> bool:
+        return bool(np.hypot(*(self._tasks.places[:, :2] - point).T).min() >= FROM_PLACES)
+
+    def _in_aisle(self, point: np.ndarray) -> bool:
+        return float(self._site.clearance_at(point)) <= AISLE
+
+    def _pallet(self, event: Event, at: float) -> PalletDrop | None:
+        wanted, until = event.pallet, at + event.pallet.stays
+        if not wanted.in_way:
+            drop = PalletDrop(at, until, Pallet(wanted.x, wanted.y, wanted.yaw))
+            check_pallet(self._site, drop.pallet, np.empty((0, 2)), self._model.radius)
+            self._drops.append(drop)
+            return drop
+        for attempt in range(TRIES):
+            point = self._point_on_way(int(self._rng.integers(len(self._expected))), at)
+            yaw, aside = self._rng.uniform(-math.pi, math.pi), self._rng.uniform(-0.4, 0.4, 2)
+            if point is None or (attempt < TRIES // 2 and not self._in_aisle(point)):
+                continue  # aisles first; a hall may have none
+            drop = PalletDrop(at, until, Pallet(*(float(value) for value in point + aside), float(yaw)))
+            if self._fits(drop.pallet) and self._leaves_ways(drop):
+                self._drops.append(drop)
+                return drop
+        return None
+
+    def _fits(self, pallet: Pallet) -> bool:
+        try:
+            check_pallet(self._hall, pallet, np.empty((0, 2)), self._model.radius)
+        except ValueError:  # it would stand in a wall: not this place
+            return False
+        return True
+
+    def _leaves_ways(self, drop: PalletDrop) -> bool:
+        cells = np.array(self._hall.map.cells)
+        for other in (drop, *self._drops):
+            if other.at < drop.until and drop.at < other.until:
+                cells[_footprint(self._hall.map, other.pallet)] = 100
+        return self._connected(_hall_with(self._hall, cells).clearance)
+
+    def _connected(self, clearance: np.ndarray) -> bool:
+        """Whether all places belong to one region in which a robot has room to spare."""
+        labels, _ = ndimage.label(clearance >= self._model.radius + PASSAGE)
+        rows, cols = self._site.map.cell_of(self._tasks.places[:, :2])
+        found = labels[rows, cols]
+        return bool(found.min() > 0 and found.min() == found.max())
+
+    def _rack(self, event: Event, at: float) -> HallChange | None:
+        """Shift an island of the map along an axis, as it lies after earlier changes."""
+        grid = self._hall.map
+        solid = grid.cells == 100
+        labels, count = ndimage.label(solid, structure=np.ones((3, 3)))
+        rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        islands = [k for k in range(1, count + 1) if k not in rim]
+        cells_moved = max(1, round(event.rack.shift / grid.resolution))
+        for _ in range(TRIES if islands else 0):
+            island = labels == islands[self._rng.integers(len(islands))]
+            up, across = ((0, 1), (0, -1), (1, 0), (-1, 0))[self._rng.integers(4)]
+            moved = np.roll(island, (up * cells_moved, across * cells_moved), axis=(0, 1))
+            if not grid.free[moved & ~island].all():
+                continue
+            cells = np.array(grid.cells)
+            cells[island], cells[moved] = 0, 100
+            hall = _hall_with(self._hall, cells)
+            if self._connected(hall.clearance):
+                self._hall = hall
+                return HallChange(at, hall)
+        return None
+
+    def _stall(self, event: Event, at: float) -> Breakdown | None:
+        robots = len(self._expected)
+        if event.stall.robot is not None and event.stall.robot >= robots:
+            raise ValueError(f"event stall names robot {event.stall.robot}; there are robots 0 to {robots - 1}")
+        for _ in range(TRIES):
+            robot = event.stall.robot if event.stall.robot is not None else int(self._rng.integers(robots))
+            point = self._point_on_way(robot, at)
+            if point is None or not self._in_aisle(point):
+                continue
+            around = np.hypot(*(_centres(self._site.map) - point).transpose(2, 0, 1)) - self._model.radius
+            if self._connected(np.minimum(self._site.clearance, around)):
+                lasts = math.inf if event.stall.lasts is None else event.stall.lasts
+                return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
+        return None
+
+
+def _centres(grid: OccupancyMap) -> np.ndarray:
+    """Centre [rows, cols, 2] (m, map frame) of every cell."""
+    return grid.position_of(*np.indices(grid.shape))
+
+
+def _footprint(grid: OccupancyMap, pallet: Pallet) -> np.ndarray:
+    """Cells [rows, cols] (bool) whose centre a pallet covers."""
+    centres = _centres(grid) - (pallet.x, pallet.y)
+    cosine, sine = math.cos(pallet.yaw), math.sin(pallet.yaw)
+    along = np.abs(cosine * centres[..., 0] + sine * centres[..., 1])
+    across = np.abs(cosine * centres[..., 1] - sine * centres[..., 0])
+    return (along <= pallet.length / 2) & (across <= pallet.width / 2)
+
+
+def _hall_with(site: Site, cells: np.ndarray) -> Site:
+    grid = OccupancyMap(cells, site.map.resolution, site.map.origin)
+    return Site(site.name, grid, clearance_of(grid), site.stations)

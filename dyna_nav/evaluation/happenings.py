@@ -1,0 +1,96 @@
+"""Carries a course's timeline out in a simulation.
+
+A pallet or a rack waits until no robot is so near that it could not stop for it: what appears is to be avoided, not to
+be survived. It comes then, at the same place for every controller.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dyna_nav.evaluation.course import Breakdown, Course, HallChange, PalletDrop
+from dyna_nav.simulation import Simulation
+
+KEEP_AWAY = 2.5  # of robots from where something appears [m]
+RACK_AWAY = 1.0  # of robots' hulls from a rack that moves [m]
+STALL_NEAR = 0.75  # of the point at which a robot is to stall [m]
+STALL_PATIENCE = 60.0  # after which it stalls wherever it drives [s]
+
+
+class Happenings:
+    """What happens to one simulation. ``stalled`` [n]: obeys nothing now; ``gone`` [n]: and never will again."""
+
+    def __init__(self, course: Course, simulation: Simulation):
+        self._simulation = simulation
+        self._due = list(course.timeline)
+        self._standing: list[tuple[float, int]] = []  # when a pallet goes, its number
+        self._resuming: list[tuple[float, int]] = []  # when a robot resumes, its number
+        self._placed: list[np.ndarray] = []
+        robots = len(course.tasks.starts)
+        self.stalled = np.zeros(robots, bool)
+        self.gone = np.zeros(robots, bool)
+        self._sizes: dict[int, tuple[float, float]] = {}
+
+    def step(self) -> None:
+        """Let everything happen that is due now."""
+        now, simulation = self._simulation.time + 1e-9, self._simulation
+        for entry in [entry for entry in self._due if entry.at <= now]:
+            if self._happens(entry, now):
+                self._due.remove(entry)
+        for until, number in [standing for standing in self._standing if standing[0] <= now]:
+            simulation.remove_pallet(number)
+            self._standing.remove((until, number))
+        for until, robot in [resuming for resuming in self._resuming if resuming[0] <= now]:
+            simulation.stall(robot, False)
+            self.stalled[robot] = False
+            self._resuming.remove((until, robot))
+
+    def boxes(self) -> np.ndarray:
+        """Pallets as they stand [m, 5]: x, y [m], yaw [rad] (map frame), length, width [m]; in the order of numbers."""
+        return np.array([(*pose, *self._sizes[number]) for number, pose in self._simulation.pallets.items()]).reshape(
+            -1, 5
+        )
+
+    def placed(self) -> np.ndarray:
+        """Poses [k, 3] of all pallets that were put down."""
+        return np.array(self._placed).reshape(-1, 3)
+
+    def _happens(self, entry: PalletDrop | HallChange | Breakdown, now: float) -> bool:
+        """Carry an entry out; False when it has to wait."""
+        if isinstance(entry, PalletDrop):
+            return self._put_down(entry, now)
+        if isinstance(entry, HallChange):
+            room = entry.hall.clearance_at(self._simulation.true_pose[:, :2])
+            if room.min() < self._simulation.robot_model.radius + RACK_AWAY and now < entry.at + STALL_PATIENCE:
+                return False
+            self._simulation.change_hall(entry.hall)
+            return True
+        return self._break_down(entry, now)
+
+    def _put_down(self, entry: PalletDrop, now: float) -> bool:
+        if now >= entry.until:  # somebody stood there all the while
+            return True
+        pallet = entry.pallet
+        if np.hypot(*(self._simulation.true_pose[:, :2] - (pallet.x, pallet.y)).T).min() < KEEP_AWAY:
+            return False
+        number = self._simulation.add_pallet(pallet.x, pallet.y, pallet.yaw)
+        self._sizes[number] = (pallet.length, pallet.width)
+        self._standing.append((entry.until, number))
+        self._placed.append(np.array([pallet.x, pallet.y, pallet.yaw]))
+        return True
+
+    def _break_down(self, entry: Breakdown, now: float) -> bool:
+        pose = self._simulation.true_pose[entry.robot]
+        driving = np.isfinite(self._simulation.goals[entry.robot, 0])
+        there = math.hypot(pose[0] - entry.x, pose[1] - entry.y) <= STALL_NEAR
+        if not driving or not (there or now >= entry.at + STALL_PATIENCE):
+            return False
+        self._simulation.stall(entry.robot)
+        self.stalled[entry.robot] = True
+        if math.isinf(entry.lasts):
+            self.gone[entry.robot] = True
+        else:
+            self._resuming.append((now + entry.lasts, entry.robot))
+        return True

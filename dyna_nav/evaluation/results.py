@@ -1,0 +1,60 @@
+"""What one episode leaves behind: a row per trip, what went wrong, and what the plots need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.evaluation.incidents import NearMiss, Stop
+from dyna_nav.simulation import Collision
+
+
+@dataclass(frozen=True)
+class Trip:
+    """One trip of one robot. A trip that timed out has its timeout as travel time and is not finished."""
+
+    robot: int
+    trip: int  # number among the robot's trips, from 0
+    start: str  # place at which it was to begin
+    goal: str
+    assigned_s: float  # simulated time at which the goal was given
+    ideal_s: float  # geodesic over full speed
+    travel_s: float
+    geodesic_m: float
+    path_length_m: float
+    collisions: int  # a collision of two robots stands in the rows of both
+    near_misses: int  # likewise
+    mean_abs_jerk: float  # [m/s^3]
+    finished: bool
+    displaced: bool  # began elsewhere than planned, because the trip before it was not finished
+    note: str  # why it was not finished, "" when it was
+
+    @property
+    def ratio(self) -> float:
+        """Travel time relative to ideal."""
+        return self.travel_s / self.ideal_s
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeResult:
+    """One controller on one seed."""
+
+    controller: str
+    seed: int
+    trips: list[Trip]
+    void_trips: int  # of robots that were made to stall: not the controller's to finish
+    collisions: list[Collision]
+    near_misses: list[NearMiss]
+    stops: list[Stop]
+    stop_reasons: dict[str, float]  # robot-seconds by what the controller's report said
+    plan_ms: np.ndarray  # [steps] time of act()
+    wait_ms: np.ndarray  # [steps] time of wait_for_potentials(): work that a real run does beside its cycles
+    pose: np.ndarray  # [steps, n, 3] true poses, float32
+    speed: np.ndarray  # [steps, n] true forward speeds, float32
+    driving: np.ndarray  # [steps, n] bool: had a goal
+    pallets: np.ndarray  # [k, 3] poses of every pallet that was put down
+    walkers: np.ndarray  # [steps, walkers, 2] float32
+    simulated_s: float
+    wall_s: float
+    version: str  # of the controller's model, "" when it has none

@@ -1,0 +1,72 @@
+"""Paired comparisons with bootstrap intervals (Efron, 1979), resampling whole clusters of trips (Field & Welsh, 2007).
+
+The trips of one seed share a site's traffic, and those of one robot its history, so single trips are not independent:
+whole seeds are drawn with replacement, or, when there are too few of them, the robots of each seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+FEWEST_SEEDS = 8  # with fewer, robots of a seed are the clusters
+BOOTSTRAP_SEED = 20_240_229
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def ratio_of_sums(a: np.ndarray, b: np.ndarray, clusters: np.ndarray) -> Interval:
+    """Sum of a over sum of b, [trips] each, and its percentile interval; clusters [trips] are whole numbers.
+
+    NaN where the sum of b is 0. Raises ValueError for no trips or unequal lengths.
+    """
+    a, b, weights = _resampled(a, b, clusters)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = (weights @ a) / (weights @ b)
+        value = a.sum() / b.sum()
+    return Interval(float(value), *_percentiles(ratios))
+
+
+def mean_difference(a: np.ndarray, b: np.ndarray, clusters: np.ndarray) -> Interval:
+    """Mean of a - b, [trips] each, and its percentile interval; clusters [trips] are whole numbers."""
+    difference, count, weights = _resampled(np.asarray(a, float) - np.asarray(b, float), np.ones(len(a)), clusters)
+    means = (weights @ difference) / (weights @ count)
+    return Interval(float(difference.sum() / count.sum()), *_percentiles(means))
+
+
+def clusters_of(seeds: np.ndarray, robots: np.ndarray) -> tuple[np.ndarray, str]:
+    """Cluster [trips] of each trip from its seed and robot, and what the clusters are."""
+    keys = np.stack([seeds, robots], axis=1)
+    if len(np.unique(seeds)) >= FEWEST_SEEDS:
+        return np.unique(seeds, return_inverse=True)[1].reshape(-1), "seeds"
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), "robots of a seed"
+
+
+def _resampled(a: np.ndarray, b: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of a and of b per cluster, and how often each resample [RESAMPLES, clusters] draws each cluster."""
+    a, b, clusters = np.asarray(a, float), np.asarray(b, float), np.asarray(clusters, int)
+    if not len(a) or not len(a) == len(b) == len(clusters):
+        raise ValueError(f"a comparison needs equally many values; it got {len(a)}, {len(b)} and {len(clusters)}")
+    count = int(clusters.max()) + 1
+    sums = [np.bincount(clusters, values, count) for values in (a, b)]
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    weights = rng.multinomial(count, np.full(count, 1.0 / count), RESAMPLES).astype(float)
+    return sums[0], sums[1], weights
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, [50 * (1 - LEVEL), 100 - 50 * (1 - LEVEL)])
+    return float(low), float(high)

@@ -1,0 +1,89 @@
+"""Results as text, as JSON and as one row per trip."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from dyna_nav.evaluation.benchmark import versions
+from dyna_nav.evaluation.results import EpisodeResult, Trip
+from dyna_nav.evaluation.scenario import Scenario
+from dyna_nav.site import Site
+
+COLUMNS = (  # heading, key, format
+    ("trips", "trips", "d"),
+    ("unfinished", "unfinished", "d"),
+    ("time [s]", "travel_time_mean_s", ".1f"),
+    ("/ ideal", "travel_time_vs_ideal", ".3f"),
+    ("p99", "ratio_p99", ".2f"),
+    ("collisions", "collisions", "d"),
+    ("near", "near_misses", "d"),
+    ("stops", "stops", "d"),
+    ("path/geod.", "path_length_vs_geodesic", ".3f"),
+    ("jerk", "mean_abs_jerk", ".2f"),
+    ("plan p50", "plan_ms_p50", ".1f"),
+    ("p99 [ms]", "plan_ms_p99", ".1f"),
+    ("x real", "real_time_factor", ".1f"),
+)
+
+
+def text(summary: dict) -> str:
+    """The summary for people: a row per controller, a line per pair."""
+    rows = [["controller", *(heading for heading, *_ in COLUMNS)]]
+    for label, figures in summary["controllers"].items():
+        cells = ["-" if figures[key] is None else format(figures[key], form) for _, key, form in COLUMNS]
+        rows.append([label, *cells])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    for pair in summary["comparisons"]:
+        if pair["travel_time_ratio"] is not None:
+            lines.append(
+                f"travel time of {pair['a']} over {pair['b']}: {pair['travel_time_ratio']:.3f}, "
+                f"95 % interval {pair['ci95'][0]:.3f} to {pair['ci95'][1]:.3f} "
+                f"({pair['trips']} trips, {pair['clusters']} {pair['cluster']})"
+            )
+    return "\n".join(lines)
+
+
+def described(scenario: Scenario, site: Site, seeds: list[int], command: str) -> dict:
+    """What was evaluated, with what, and by which command."""
+    return {
+        "command": command,
+        "scenario": {key: value for key, value in dataclasses.asdict(scenario).items() if key != "site"},
+        "site": {"name": site.name, "size_m": list(site.map.size), "stations": len(site.stations)},
+        "seeds": seeds,
+        "versions": versions(),
+    }
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write the summary, atomically. Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_trips(path: Path, results: list[EpisodeResult]) -> None:
+    """Write one row per trip (csv), atomically. Raises OSError."""
+    names = [field.name for field in dataclasses.fields(Trip)]
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["controller", "seed", *names, "ratio"])
+        for result in results:
+            for trip in result.trips:
+                values = [_cell(getattr(trip, name)) for name in (*names, "ratio")]
+                writer.writerow([result.controller, result.seed, *values])
+    os.replace(part, path)
+
+
+def _cell(value):
+    return round(value, 4) if isinstance(value, float) else value

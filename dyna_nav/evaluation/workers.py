@@ -1,0 +1,93 @@
+"""Processes that run jobs side by side: progress on the way, errors as they are, and gone at once when interrupted."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+PROGRESS, RESULT, REFUSED, CRASHED = "progress", "result", "refused", "crashed"
+
+
+def run_jobs(
+    function: Callable[[Any, Callable[[], None]], Any],
+    jobs: Sequence[Any],
+    processes: int,
+    on_progress: Callable[[], None],
+    on_result: Callable[[Any], None],
+) -> list[Any]:
+    """Results of function(job, tell_progress) in the order of jobs; with one process everything happens in this one.
+
+    on_progress is called whenever a job tells progress, on_result with each result as it comes. A ValueError or OSError
+    of a job is raised here as it is, any other exception as RuntimeError with its traceback; the other processes are
+    ended first, as they are on an interrupt.
+    """
+    if processes <= 1 or len(jobs) <= 1:
+        results = []
+        for job in jobs:
+            results.append(function(job, on_progress))
+            on_result(results[-1])
+        return results
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    try:
+        for _ in range(min(processes, len(jobs))):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, function), daemon=True)
+            process.start()
+            theirs.close()  # or the end of the process would never be seen
+            workers[ours] = process
+        return _distribute(workers, jobs, on_progress, on_result)
+    finally:
+        for process in workers.values():
+            process.terminate()
+        for process in workers.values():
+            process.join()
+
+
+def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> list[Any]:
+    results: list[Any] = [None] * len(jobs)
+    doing: dict[Connection, int] = {}
+    waiting = list(range(len(jobs)))[::-1]
+    for connection in workers:
+        doing[connection] = waiting.pop()
+        connection.send(jobs[doing[connection]])
+    while doing:
+        for connection in wait(list(doing)):
+            try:
+                kind, content = connection.recv()
+            except EOFError:
+                workers[connection].join()
+                raise RuntimeError(f"a worker process ended with status {workers[connection].exitcode}") from None
+            if kind == PROGRESS:
+                on_progress()
+            elif kind == RESULT:
+                results[doing.pop(connection)] = content
+                on_result(content)
+                if waiting:
+                    doing[connection] = waiting.pop()
+                    connection.send(jobs[doing[connection]])
+            elif kind == REFUSED:
+                raise content
+            else:
+                raise RuntimeError(f"a worker process failed:\n{content}")
+    return results
+
+
+def _work(connection: Connection, function) -> None:
+    """The life of a worker: jobs in, results out, until the parent ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send((RESULT, function(job, lambda: connection.send((PROGRESS, None)))))
+        except (ValueError, OSError) as error:
+            connection.send((REFUSED, ValueError(str(error))))
+        except Exception:
+            connection.send((CRASHED, traceback.format_exc()))
