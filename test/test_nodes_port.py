@@ -48,7 +48,10 @@ def received(ago=0.0):
 
 
 def make_port(source="odom", **timeouts):
-    return RobotPort(Node(), "r1", source, "", ANGLES, InputTimeouts(**timeouts), InputLimits(), lambda goal: None)
+    return RobotPort(
+        node := Node(), "r1", source, "", ANGLES, InputTimeouts(**timeouts), InputLimits(), lambda goal: None,
+        node.get_clock(),
+    )  # fmt: skip
 
 
 def in_map(stamp, speed=0.0, turn_rate=0.0):

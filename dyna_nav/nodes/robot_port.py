@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry, Path
+from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
@@ -56,9 +57,12 @@ class RobotPort:
         timeouts: InputTimeouts,
         limits: InputLimits,
         on_goal: Callable[[PoseStamped], None],
+        clock: Clock,
     ):
-        """scan_angles [beams] rad: where the planner wants ranges. Raises ValueError for an impossible pose source."""
-        self.name, self._node = name, node
+        """scan_angles [beams] rad: where the planner wants ranges; clock: the time that stamps are made of and held
+        against. Raises ValueError for an impossible pose source.
+        """
+        self.name, self._node, self._ros_clock = name, node, clock
         self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
         self._source = make_pose_source(pose_source, node, name, odometry_frame)
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
@@ -90,7 +94,7 @@ class RobotPort:
 
     def send(self, command: np.ndarray) -> None:
         """Publish a command [2] (m/s, rad/s); safe from any thread."""
-        stamp = self._node.get_clock().now().to_msg()
+        stamp = self._ros_clock.now().to_msg()
         self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
 
     @property
@@ -162,8 +166,8 @@ class RobotPort:
         return min(_reception(info), time.monotonic() - age)
 
     def _clock(self) -> float | None:
-        """The node's clock [s] for checking stamps; None while simulated time has not begun."""
-        return self._node.get_clock().now().nanoseconds * 1e-9 or None
+        """The time [s] for checking stamps; None while simulated time has not begun."""
+        return self._ros_clock.now().nanoseconds * 1e-9 or None
 
 
 def arc(twist: np.ndarray, seconds: float) -> np.ndarray:

@@ -280,7 +280,7 @@ class PotentialStore:
     """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
 
     def __init__(
-        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 24
+        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 6
     ):
         self.lattice = lattice
         self._robot, self._tolerance, self._config = robot, tolerance, config
