@@ -34,6 +34,7 @@ from dyna_nav.planning.rollouts import (
 )
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
+_DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 _LOST_MEMORY = 5.0  # how long a robot without a pose is kept where it must have stopped [s]
 
 
@@ -278,7 +279,7 @@ class Dyna2:
         encode_rows(
             self._pose, self._twist, self._battery, self._goal, self._sent, command, self._clearances, self._features
         )
-        if step % 3 == 0:
+        if step % _DOUBT_PERIOD == 0:
             self._doubt(step)
         members = self.model.members
         mean, variance = self.model.predict(self._features.reshape(members, -1, FEATURES))

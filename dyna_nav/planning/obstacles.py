@@ -46,14 +46,18 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
 
 @njit(cache=True, nogil=True)
 def _observe(
-    seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits
-):
+    seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits,
+    marked,
+):  # fmt: skip
     """Enter one scan: clear the cells along each beam, mark its end unless the map or a robot explains it.
+
+    Flat indices of marked cells are written to marked [beams]; returns how many.
 
     First all beams clear, then all mark: a beam that grazes an obstacle must not wipe out what its neighbour hit.
     """
     explained, reach = limits[0], limits[1]
     rows, cols = seen.shape
+    count = 0
     for beam in range(angles.size):
         measured = scan[beam]
         if not measured > 0.0:  # NaN or not a range
@@ -84,6 +88,9 @@ def _observe(
         col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
         if 0 <= row < rows and 0 <= col < cols:
             seen[row, col] = time
+            marked[count] = row * cols + col
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -137,6 +144,7 @@ class LiveMap:
         self.cell = max(config.cell, self.resolution)
         extent = np.array(site.clearance.shape) * self.resolution
         self._seen = np.full(np.ceil(extent / self.cell).astype(int), -np.inf, np.float32)
+        self._cells = np.empty(0, np.int64)  # flat indices of the cells that may hold an obstacle
         self._touched = np.empty(site.clearance.size, np.int64)
         self._count = 0
         self._start: float | None = None
@@ -151,13 +159,17 @@ class LiveMap:
         time = observation.time - self._start  # float32 keeps milliseconds only when time starts at zero
         poses = observation.pose[present]
         limits = np.array([self._config.explained, self._config.reach])
+        candidates, marked = [self._cells], np.empty(len(observation.scan_angles), np.int64)
         for k, robot in enumerate(np.flatnonzero(present)):
-            _observe(
+            count = _observe(
                 self._seen, time, *self.origin, self.cell, self._static, self.resolution, observation.pose[robot],
                 np.delete(poses, k, axis=0), observation.scan[robot], observation.scan_angles, observation.scan_max,
-                self._radius, limits,
+                self._radius, limits, marked,
             )  # fmt: skip
-        row, col = np.nonzero(self._seen > time - self._config.memory)
+            candidates.append(marked[:count].copy())
+        cells = np.unique(np.concatenate(candidates))
+        self._cells = cells[self._seen.reshape(-1)[cells] > time - self._config.memory]
+        row, col = np.divmod(self._cells, self._seen.shape[1])
         self.obstacles = np.stack([col + 0.5, row + 0.5], axis=1) * self.cell + self.origin
         self.returns = [_returns(observation, robot) for robot in range(len(observation.pose))]
         self._restore()
