@@ -80,9 +80,9 @@ def test_without_shared_predictions_the_others_go_on_as_they_do(start):
     for _ in range(2):
         fleet.time += 0.1
         controller.act(fleet.observe())
-    dyna2 = controller._dyna2
-    dyna2._predict_fleet()
-    assert np.allclose(dyna2._expected[1, 5, :2], [10.0 - 0.5, 2.0])
+    forecast = controller._dyna2.forecast
+    forecast.advance(fleet.pose, fleet.twist, np.ones(2, bool))
+    assert np.allclose(forecast.expected[1, 5, :2], [10.0 - 0.5, 2.0])
 
 
 def test_without_right_of_way_anybody_may_choose_first(start):

@@ -18,7 +18,8 @@ import numpy as np
 
 from dyna_nav.mdp import STEP, STOP, GoalTolerance, Reward, RobotModel
 from dyna_nav.parameters import parameter
-from dyna_nav.planning.admissible import PATH_STEP, BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.admissible import BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
 from dyna_nav.planning.potential import HEADINGS, Lattice
@@ -35,7 +36,6 @@ from dyna_nav.planning.rollouts import (
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
-_LOST_MEMORY = 5.0  # how long a robot without a pose is kept where it must have stopped [s]
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ class Dyna2:
         )
         self._timing = np.array([braking.latency, STEP])
         self._nearness = np.array([config.near, config.near_price])
-        self._paths = np.full((robots, path_length(robot, braking), 2), np.nan)  # braking paths, map frame [m]
-        self._lost_for = np.zeros(robots, np.int64)  # cycles without a pose
+        self.forecast = FleetForecast(
+            robots, config.horizon + 2, path_length(robot, braking), config.shared_predictions
+        )
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._warm = np.full((robots, config.horizon + 1), STOP)
-        self._expected = np.full((robots, config.horizon + 2, 3), np.nan)
 
     def forget(self, robot: int) -> None:
         """Begin a new episode for one robot: its transient memory is emptied."""
@@ -192,8 +192,7 @@ class Dyna2:
             self.permanent.layout, self.permanent.keys, self.permanent.weights,
             self.transient.layout, self.transient.keys, self.transient.weights,
         )  # fmt: skip
-        self._remember_the_lost()
-        self._predict_fleet()
+        self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
         self._model_calls = 0
         self._uncertainty = np.zeros((self.robots, actions))
@@ -233,36 +232,6 @@ class Dyna2:
         self._clearances = np.empty((rows, CLEARANCE_POINTS))
         self._features = np.empty((rows, FEATURES), np.float32)
         self._record(0)
-
-    def _remember_the_lost(self) -> None:
-        """A robot that tells nothing any more is taken to end its last braking path and to stand there for a while.
-
-        Later it is what the lasers of the others see of it.
-        """
-        present = ~np.isnan(self._state.pose[:, 0])
-        stride = round(STEP / PATH_STEP)
-        self._paths = np.concatenate([self._paths[:, stride:], self._paths[:, -1:].repeat(stride, axis=1)], axis=1)
-        self._lost_for = np.where(present, 0, self._lost_for + 1)
-        self._paths[self._lost_for * STEP > _LOST_MEMORY] = np.nan
-
-    def _predict_fleet(self) -> None:
-        """What each robot is expected to do: the path it chose last time, one step on; standing robots stay."""
-        present = ~np.isnan(self._state.pose[:, 0])
-        expected = np.empty_like(self._expected)
-        expected[:, :-1] = self._expected[:, 1:]
-        expected[:, -1] = self._expected[:, -1]
-        lost = np.isnan(expected[:, 0, 0]) | ~(self._state.planned | self._state.fallback)
-        expected[lost] = self._state.pose[lost, None, :]
-        drift = self._state.pose[:, None, :2] - expected[:, :1, :2]
-        expected[:, :, :2] += drift  # where the robot really is
-        expected[~present] = np.nan
-        expected[~present, :, :2] = self._paths[~present, -1, None]
-        if not self.config.shared_predictions:
-            yaw, speed = self._state.pose[present, 2], self._state.twist[present, 0]
-            velocity = speed[:, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
-            time = np.arange(expected.shape[1])[:, None] * STEP
-            expected[present, :, :2] = self._state.pose[present, None, :2] + time * velocity[:, None]
-        self._expected = expected
 
     def _choose(self, step: int) -> None:
         choose(
@@ -321,7 +290,7 @@ class Dyna2:
         judge(
             step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
             self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance,
-            self._geometry, self._expected[:, :, :2], self._nearness, self._penalty, self._from,
+            self._geometry, self.forecast.expected[:, :, :2], self._nearness, self._penalty, self._from,
         )  # fmt: skip
         self._length[moving] = step + 1
         self._running[moving & ~going] = False
@@ -362,7 +331,7 @@ class Dyna2:
         """Robots choose in turn, those that are nearly there first; each among the actions its braking rule admits."""
         state, actions = self._state, len(self.actions)
         present = ~np.isnan(state.pose[:, 0])
-        paths = self._paths
+        paths = self.forecast.braking
         for robot in np.flatnonzero(present):
             braking_path(
                 state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
@@ -387,7 +356,7 @@ class Dyna2:
             value=self._action_value,
             admissible=admissible,
             uncertainty=self._uncertainty[np.arange(self.robots), action],
-            path=self._expected[:, : self.config.horizon + 1].copy(),
+            path=self.forecast.expected[:, : self.config.horizon + 1].copy(),
             model_calls=self._model_calls,
             steps=steps,
         )
@@ -415,23 +384,15 @@ class Dyna2:
         return int(self._rng.choice(best))  # ties are not always the first action
 
     def _publish(self, action: np.ndarray) -> None:
-        """Tell the fleet what to expect: the imagined path of each choice, the braking path where there is none."""
-        horizon = self.config.horizon
-        for robot in range(self.robots):
-            pose = self._state.pose[robot]
-            if np.isnan(pose[0]):
-                continue
-            row = self._best_row[robot, action[robot]]
-            self._expected[robot] = pose
+        """Tell the fleet what to expect: the imagined path of each choice, the braking path of the fallback."""
+        for robot in np.flatnonzero(~np.isnan(self._state.pose[:, 0])):
+            row, path = self._best_row[robot, action[robot]], np.empty((0, 3))
             self._warm[robot] = STOP
             if row >= 0:
                 length = self._length[row]
-                self._expected[robot, 1 : length + 1] = self._states[1 : length + 1, row, :3]
-                self._expected[robot, length + 1 :] = self._states[length, row, :3]
+                path = self._states[1 : length + 1, row, :3]
                 self._warm[robot, : max(length - 1, 0)] = self._chosen[1:length, row]
                 self._warm[robot, max(length - 1, 0) :] = self._chosen[max(length - 1, 0), row]
             elif self._state.fallback[robot]:
-                stride = round(STEP / PATH_STEP)
-                points = self._paths[robot, ::stride][: horizon + 2]
-                self._expected[robot, : len(points), :2] = points
-                self._expected[robot, len(points) :, :2] = points[-1]
+                path = self.forecast.braking_steps(robot)
+            self.forecast.announce(robot, self._state.pose[robot], path)
