@@ -1,8 +1,8 @@
 """The baseline: what a good engineer would run instead of Dyna-2, with the same information.
 
-One cycle of :meth:`AStarController.act`, robot by robot in the order of right of way: perceive (costmap, moving things),
-plan (A* at 1 Hz and when blocked), recover (when there is no progress), pursue (regulated pure pursuit), and let the
-collision monitor have the last word.
+One cycle of :meth:`AStarController.act`, robot by robot in the order of right of way: perceive (costmap, moving
+things), recover (when there is no progress), plan (A* at 1 Hz and when blocked), pursue (regulated pure pursuit), and
+let the collision monitor have the last word.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _NEAR = 4.0  # returns within this distance matter to the monitor [m]
 class BaselineConfig:
     """Every number of the baseline; the defaults are those chosen by the sweep (docs/baseline.md)."""
 
-    costmap: CostmapConfig = CostmapConfig()
-    pursuit: PursuitConfig = PursuitConfig()
-    monitor: MonitorConfig = MonitorConfig()
-    recovery: RecoveryConfig = RecoveryConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    costmap: CostmapConfig = field(default_factory=CostmapConfig)
+    pursuit: PursuitConfig = field(default_factory=PursuitConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
     replan_period: float = parameter(1.0, "time between two plans [s]", minimum=0.1, maximum=60)
     blocked_period: float = parameter(0.4, "time between two plans of a blocked robot [s]", minimum=0.1, maximum=60)
@@ -138,7 +138,7 @@ class AStarController:
         paths = self._braking_paths(observation, present)
         for rank, robot in enumerate(order := self._right_of_way(observation, present)):
             commands[robot] = self._drive(robot, observation, present, movers[robot], paths, order[:rank])
-            self._publish(paths[robot], observation, robot, commands[robot], STEP)
+            self._publish(paths[robot], observation, robot, commands[robot])
         self._sent = commands.copy()
         return commands
 
@@ -269,17 +269,21 @@ class AStarController:
         goal = robot.goal
         if not robot.refuge and np.hypot(*(goal - pose)[:2]) < 0.6 * config.tolerance.position:
             error = float(wrap_angle(goal[2] - pose[2]))
-            turn = math.sqrt(2.0 * model.turn_acceleration * abs(error)) if abs(error) > config.tolerance.heading else 0.0
-            return np.array([0.0, math.copysign(min(turn, model.max_turn_rate), error)]), 0.0, True
+            turn = min(model.max_turn_rate, math.sqrt(2.0 * model.turn_acceleration * abs(error)))
+            turn = math.copysign(turn, error) if abs(error) > config.tolerance.heading else 0.0
+            return np.array([0.0, turn]), 0.0, True
         route, pursuit = robot.route, config.pursuit
         ahead = _advanced(pose, twist, config.monitor.latency)
         gap = float(np.hypot(*(points - pose[:2]).T).min()) - model.radius if len(points) else math.inf
+        limits = (model.max_speed, model.max_turn_rate, model.acceleration, model.turn_acceleration)
+        settings = (
+            pursuit.lookahead_time, pursuit.lookahead_min, pursuit.lookahead_max, pursuit.launch_angle,
+            pursuit.rotate_angle, pursuit.backward_speed, pursuit.turn_share, pursuit.proximity_gap,
+            pursuit.proximity_speed, model.radius + pursuit.room,
+        )  # fmt: skip
         speed, turn, turning = pursue(
             ahead, twist[0], route.points, route.speeds, route.index, route.cost, self._costmap.geometry, self._field,
-            self._geometry[2], gap, 
-            (model.max_speed, model.max_turn_rate, model.acceleration, model.turn_acceleration),
-            (pursuit.lookahead_time, pursuit.lookahead_min, pursuit.lookahead_max, pursuit.launch_angle,
-             pursuit.rotate_angle, pursuit.backward_speed, pursuit.turn_share, pursuit.proximity_gap, pursuit.proximity_speed, model.radius + pursuit.room),
+            self._geometry[2], gap, limits, settings,
         )  # fmt: skip
         return np.array([speed, turn]), robot.left(), turning
 
@@ -300,8 +304,8 @@ class AStarController:
 
         def share(command, hold, count, points, others, reaches, surroundings=surroundings) -> float:
             return zones.free_share(
-                pose, twist, sent, command, turning, hold, count, zones.SCALES, self._limits, config.latency, points, others,
-                reaches, *surroundings,
+                pose, twist, sent, command, turning, hold, count, zones.SCALES, self._limits, config.latency, points,
+                others, reaches, *surroundings,
             )  # fmt: skip
 
         full = command.copy()
@@ -373,7 +377,8 @@ class AStarController:
             if robot.route is not None:
                 ahead = robot.route.points[min(robot.route.index + 9, len(robot.route.points) - 1)]
                 if np.hypot(*(ahead - robot.goal[:2])) > 1.0:
-                    self._costmap.block(layer, ahead, config.blocked_size, time + recovery.duration(config.blocked_time))
+                    until = time + recovery.duration(config.blocked_time)
+                    self._costmap.block(layer, ahead, config.blocked_size, until)
             self._end(robot, time)
         elif behaviour is Behaviour.BACK_UP:
             robot.extent = recovery.duration(config.back_up)
@@ -424,13 +429,14 @@ class AStarController:
         """Where everybody goes that brakes at once [n, horizon, 2]; NaN for the absent."""
         paths = np.full((len(self._robots), self._horizon, 2), np.nan)
         for robot in np.flatnonzero(present):
-            self._publish(paths[robot], observation, robot, np.zeros(2), STEP)
+            self._publish(paths[robot], observation, robot, np.zeros(2))
         return paths
 
-    def _publish(self, path: np.ndarray, observation: Observation, robot: int, command: np.ndarray, hold: float) -> None:
+    def _publish(self, path, observation: Observation, robot: int, command: np.ndarray) -> None:
+        """Write where a robot goes, path [horizon, 2], that gets a command for one step and then brakes."""
         latency = self.config.monitor.latency
         pose, twist, sent = observation.pose[robot], observation.twist[robot], self._sent[robot]
-        braking_path(pose, twist, sent, command, self._limits, latency, hold, path)
+        braking_path(pose, twist, sent, command, self._limits, latency, STEP, path)
 
 
 def _distance(route: Route, pose: np.ndarray) -> float:

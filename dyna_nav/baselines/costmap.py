@@ -27,7 +27,7 @@ class CostmapConfig:
     cost_scaling: float = parameter(4.0, "decay of the cost with distance [1/m]", minimum=0.1, maximum=50)
     cost_weight: float = parameter(2.0, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
     lethal_slack: float = parameter(
-        0.03, "cells this much too tight are still passable: centres of cells err by as much [m]", minimum=0, maximum=0.2
+        0.03, "cells too tight by this are passable: their centres err by as much [m]", minimum=0, maximum=0.2
     )
     explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
     reach: float = parameter(8.0, "hits farther away than this are not marked [m]", minimum=1, maximum=100)

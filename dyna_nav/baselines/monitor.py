@@ -1,8 +1,8 @@
 """The last word on a command: slow-down zone, time to collision and stop zone, like Nav2's collision monitor.
 
 The stop zone is the sweep of the robot's disc while it brakes (the paper's *velocity polygons*, exact for a disc); the
-approach mode keeps a time before collision along the arc; the slow-down zone is a lane ahead as long as the robot drives
-in a set time. Scan returns stand still, the map stands still, and other robots move as their predicted paths say.
+approach mode keeps a time before collision along the arc; the slow-down zone is a lane ahead, as long as the robot
+drives in a set time. Scan returns and the map stand still, and other robots move as their predicted paths say.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dyna_nav.planning.admissible import PATH_STEP, braking_path
 from dyna_nav.planning.obstacles import clearance_at
 
 SCALES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])  # shares of a command that are tried
-_UNEVENNESS, _CREEP = 0.01, 0.002  # a distance may seem to fall by so much, when there is room and when there is not [m]
+_UNEVENNESS = 0.01  # a distance may seem to fall by so much [m]
 _CONTACT = 0.03  # so much less than the full distance to keep is no room any more [m]
 
 
@@ -48,12 +48,12 @@ def horizon_points(robot: RobotModel, config: MonitorConfig) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _to_keep(full, now):
+def to_keep(full, now):
     """Distance [m] that a path must keep: full, or nearly what the robot has now when that is less.
 
     Noise lets a distance seem to fall; near contact not even that is let go, or the margin would be used up bit by bit.
     """
-    return min(full, max(now - _UNEVENNESS, min(now - _CREEP, full - _CONTACT)))
+    return min(full, max(now - _UNEVENNESS, min(now - 1e-6, full - _CONTACT)))
 
 
 @njit(cache=True, nogil=True)
@@ -66,20 +66,20 @@ def is_free(path, count, points, others, reaches, field, geometry, keep, keep_ma
     """
     x, y = path[0, 0], path[0, 1]
     origin_x, origin_y, resolution = geometry
-    floor = _to_keep(keep_map, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    floor = to_keep(keep_map, clearance_at(field, origin_x, origin_y, resolution, x, y))
     for k in range(1, count):
         if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < floor:
             return False
     for m in range(points.shape[0]):
         px, py = points[m, 0], points[m, 1]
-        allowed = _to_keep(keep, math.hypot(px - x, py - y))
+        allowed = to_keep(keep, math.hypot(px - x, py - y))
         for k in range(1, count):
             if (px - path[k, 0]) ** 2 + (py - path[k, 1]) ** 2 < allowed * allowed:
                 return False
     for n in range(others.shape[0]):
         if math.isnan(others[n, 0, 0]):
             continue
-        allowed = _to_keep(reaches[n], math.hypot(others[n, 0, 0] - x, others[n, 0, 1] - y))
+        allowed = to_keep(reaches[n], math.hypot(others[n, 0, 0] - x, others[n, 0, 1] - y))
         for k in range(1, count):
             if math.hypot(others[n, k, 0] - path[k, 0], others[n, k, 1] - path[k, 1]) < allowed:
                 return False
@@ -88,12 +88,13 @@ def is_free(path, count, points, others, reaches, field, geometry, keep, keep_ma
 
 @njit(cache=True, nogil=True)
 def free_share(
-    pose, twist, previous, command, keeps_turn, hold, count, scales, limits, latency, points, others, reaches, field, geometry,
-    keep, keep_map,
+    pose, twist, previous, command, keeps_turn, hold, count, scales, limits, latency, points, others, reaches, field,
+    geometry, keep, keep_map,
 ):  # fmt: skip
     """Largest share of a command [2] that may be held for ``hold`` [s] before braking; 0 when none may.
 
-    keeps_turn: only the speed is scaled and not the turn rate with it; otherwise the arc stays the same. count: points that are looked at; limits: acceleration, deceleration, turn acceleration. Others as in is_free.
+    keeps_turn: only the speed is scaled and not the turn rate with it; otherwise the arc stays the same. count: points
+    that are looked at; limits: acceleration, deceleration, turn acceleration. Others as in is_free.
     """
     path = np.empty((count, 2))
     wanted = np.empty(2)
@@ -108,7 +109,7 @@ def free_share(
 
 @njit(cache=True, nogil=True)
 def in_slow_zone(pose, points, length, half_width):
-    """How many of points [m, 2] (map frame) lie in the lane ahead of a robot at pose [3], its length from the centre."""
+    """How many of points [m, 2] (map frame) lie in the lane ahead of a robot at pose [3], measured from its centre."""
     cos, sin = math.cos(pose[2]), math.sin(pose[2])
     count = 0
     for m in range(points.shape[0]):

@@ -88,9 +88,7 @@ def smooth(points, cost, geometry, field, resolution, room, rounds):
             if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf:
                 continue
             clear = clearance_at(field, origin_x, origin_y, resolution, x, y)
-            if clear < room and clear < clearance_at(
-                field, origin_x, origin_y, resolution, points[k, 0], points[k, 1]
-            ):
+            if clear < room and clear < clearance_at(field, origin_x, origin_y, resolution, points[k, 0], points[k, 1]):
                 continue
             points[k, 0], points[k, 1] = x, y
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from dyna_nav.baselines.monitor import to_keep
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
 
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
+_ALIGNED = 0.1  # nearer than this to the carrot's bearing there is nothing to turn [rad]
 _LAUNCH_ROOM = 0.1  # room to keep in addition while turning away, per speed: it has to brake straight on [m per m/s]
 _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tried while turning away
 
@@ -65,7 +67,7 @@ def carrot(path, index, x, y, lookahead):
 
 @njit(cache=True, nogil=True)
 def arc_to(pose, x, y):
-    """Curvature [1/m] of the arc that leaves pose [3] along its heading and meets x, y; and the bearing of x, y [rad]."""
+    """Curvature [1/m] of the arc that leaves pose [3] along its heading and meets x, y; bearing of x, y [rad]."""
     dx, dy = x - pose[0], y - pose[1]
     bearing = (math.atan2(dy, dx) - pose[2] + math.pi) % (2 * math.pi) - math.pi
     return 2.0 * math.sin(bearing) / max(math.hypot(dx, dy), 1e-3), bearing
@@ -76,7 +78,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
     """Whether an arc from pose keeps off lethal cells and keeps ``room`` [m] of the static map, or what it has."""
     origin_x, origin_y, cell = geometry
     x, y, yaw = pose
-    keep = min(room, clearance_at(field, origin_x, origin_y, resolution, x, y) - 0.01)
+    keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
     pieces = max(2, int(math.ceil(length / 0.1)))  # noqa: RUF046 (floats in numba)
     step = length / pieces
     for _ in range(pieces):
@@ -101,7 +103,7 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
     origin_x, origin_y, cell = geometry
     _, turn_rate, acceleration, _ = limits
     x, y, yaw = pose
-    keep = min(room, clearance_at(field, origin_x, origin_y, resolution, x, y) - 0.01)
+    keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
     turned, step = 0.0, 0.1
     duration = abs(bearing) / turn_rate + 0.5
     for _ in range(int(duration / step) + 1):
@@ -123,21 +125,25 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
     """Forward speed [m/s], turn rate [rad/s], and whether it turns as fast as it can instead of following an arc.
 
     pose [3], speed [m/s]; path [k, 2] with highest speeds [k]; index: nearest point. gap: room around the robot [m].
-    limits: max speed, max turn rate, acceleration, turn acceleration. settings: lookahead time, min, max; launch angle, rotate angle,
-    backward speed, turn share, proximity gap, proximity speed, room to keep around the robot's centre [m].
+    limits: max speed, max turn rate, acceleration, turn acceleration. settings: lookahead time, min, max; launch angle,
+    rotate angle, backward speed, turn share, proximity gap, proximity speed, room to keep around the centre [m].
     """
     max_speed, turn_rate, _, turn_acceleration = limits
     time, least, most, launch_angle, rotate_angle, backward, turn_share, near, near_speed, room = settings
     x, y = pose[0], pose[1]
     lookahead = min(max(time * abs(speed), least), most)
+    free = True
     while True:
         k = carrot(path, index, x, y, lookahead)
         curvature, bearing = arc_to(pose, path[k, 0], path[k, 1])
-        if lookahead <= _SHORTEST or abs(bearing) > launch_angle:
+        if abs(bearing) > launch_angle:
             break
         chord = math.hypot(path[k, 0] - x, path[k, 1] - y)
         length = chord * abs(bearing) / max(abs(math.sin(bearing)), 1e-6) if abs(bearing) > 1e-3 else chord
         if arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room):
+            break
+        if lookahead <= _SHORTEST:
+            free = False
             break
         lookahead = max(_SHORTEST, 0.8 * lookahead)
     if abs(bearing) > launch_angle and abs(speed) < _LAUNCH_SPEED:
@@ -148,6 +154,8 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
             if launch_is_free(pose, speed, share * max_speed, bearing, limits, cost, geometry, field, resolution, room):
                 return share * max_speed, turn, True
         return 0.0, turn, True
+    if not free and abs(speed) < _LAUNCH_SPEED and abs(bearing) > _ALIGNED:
+        return 0.0, math.copysign(min(turn_rate, 2.0 * abs(bearing)), bearing), True
     allowed = speeds[index]
     if near > 0.0:
         allowed = min(allowed, max_speed * (near_speed + (1.0 - near_speed) * min(max(gap / near, 0.0), 1.0)))

@@ -69,7 +69,7 @@ class RoutePlanner:
         return int(row[k] + rows.start), int(col[k] + cols.start)
 
     def route(self, start: np.ndarray, goal: np.ndarray, cost: np.ndarray) -> Route | None:
-        """The way from start to goal [2] (map frame) at costs [rows, cols], which are changed; None: no way leads there.
+        """The way from start to goal [2] (map frame) at costs [rows, cols], which are changed; None: there is no way.
 
         When everything is closed by things that may move away, the way leads through them and is not ``passable``.
         """

@@ -1,6 +1,6 @@
 """Moving discs in a laser scan: clusters of unexplained returns, matched from scan to scan by an alpha-beta filter.
 
-A robot that is not told where the others are sees them only as returns; their velocity is what lets it give way in time.
+A robot that is not told where the others are sees them only as returns; their velocity lets it give way in time.
 Clustering is by breaks in range (as in Arras, Mozos and Burgard, ICRA 2007, without the classifier); a cluster's centre
 lies one robot radius behind its nearest return. The filter is the steady-state one of Kalata (1984).
 """
