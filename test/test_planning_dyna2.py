@@ -125,6 +125,16 @@ def test_a_goal_that_is_taken_back_stops_the_robot(drive):
     assert not run.fleet.twist.any()
 
 
+def test_a_goal_that_two_robots_have_is_still_computed_for_the_one_that_keeps_it(drive):
+    run = drive(2, poses=[(2, 2, 0), (2, 6, 0)], goals=[(9, 4, 0), (9, 4, 0)])
+    for goal in ((8, 2, 0), (7, 2, 0), (9, 2, 0), (9, 4, 0)):  # the first changes its mind faster than anybody computes
+        run.controller.assign(1, np.array([9.0, 4.0, 0.0]))
+        run.controller.assign(0, np.array(goal, float))
+    run.controller.wait_for_potentials()
+    run.steps(20)
+    assert all(run.fleet.pose[:, 0] > 2.2)
+
+
 # What a goal must be
 
 

@@ -243,3 +243,15 @@ def test_the_store_computes_each_goal_once_and_each_version_anew():
     assert first is not blocked
     np.testing.assert_array_equal(first.result(), blocked.result())
     store.close()
+
+
+def test_a_potential_that_was_cancelled_is_computed_when_it_is_asked_for_again():
+    store = PotentialStore(Lattice.of(RACK_HALL, MODEL, CONFIG), MODEL, TOLERANCE, CONFIG)
+    busy = store.request(np.array([1.0, 1.0, 0.0]))
+    waiting = store.request(np.array([2.0, 1.0, 0.0]))
+    assert waiting.cancel()  # it has not begun: the other one comes first
+    again = store.request(np.array([2.0, 1.0, 0.0]))
+    assert again is not waiting
+    assert np.isfinite(again.result()).any()
+    assert busy.done()
+    store.close()

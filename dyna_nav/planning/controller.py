@@ -201,9 +201,10 @@ class Dyna2Controller:
         self._arrived[robot] = False
         self._ready[robot] = False
         self._dyna2.forget(robot)
+        self._drop(self._potential, robot)
+        self._drop(self._detour, robot)
         if goal is None:
             self._goal[robot] = np.nan
-            self._potential[robot] = self._detour[robot] = None
             return
         self._goal[robot] = goal
         stations = self._site.stations
@@ -212,9 +213,14 @@ class Dyna2Controller:
                 range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
             )
         self._potential[robot] = self._store.request(goal)
-        self._detour[robot] = None
         if self._standing.blocked is not None:
             self._detour[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
+
+    def _drop(self, futures: list[Future | None], robot: int) -> None:
+        """Forget what was asked for a robot; nobody computes it any more unless another robot waits for it too."""
+        future, futures[robot] = futures[robot], None
+        if future is not None and future not in (*self._potential, *self._detour):
+            future.cancel()
 
     def wait_for_potentials(self) -> None:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
@@ -310,6 +316,7 @@ class Dyna2Controller:
             return
         self._rerouted, self._route_version = now, self._standing.version
         for robot in np.flatnonzero(self._ready & ~self._arrived):
+            self._drop(self._detour, robot)
             self._detour[robot] = self._store.request(self._goal[robot], self._standing.blocked, self._standing.version)
 
     def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:

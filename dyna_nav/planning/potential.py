@@ -292,12 +292,13 @@ class PotentialStore:
     def request(self, goal: np.ndarray, blocked: np.ndarray | None = None, version: int = 0) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
-        ``version`` tells apart potentials of the same goal with different ``blocked`` cells.
+        ``version`` tells apart potentials of the same goal with different ``blocked`` cells. One that has not begun may
+        be cancelled by whoever was the only one to ask for it.
         """
         key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
         with self._lock:
             future = self._fields.get(key)
-            if future is None:
+            if future is None or future.cancelled():
                 future = self._worker.submit(
                     time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config, blocked
                 )
