@@ -183,3 +183,14 @@ def test_poses_in_walls_or_in_each_other_are_refused():
         world((5, 5, 0), (0.2, 5, 0))
     with pytest.raises(ValueError, match=r"robots 0 and 1 start 0\.50 m apart"):
         world((5, 5, 0), (5.5, 5, 0))
+
+
+def test_a_robot_that_is_carried_stands_still_elsewhere():
+    simulation = world((5, 5, 0), (8, 5, 0))
+    drive(simulation, [(1.0, 0.5), (0, 0)], 1.0)
+    simulation.carry({0: np.array([3.0, 8.0, 1.0])})
+    drive(simulation, (0, 0), 0.5)
+    np.testing.assert_allclose(simulation.true_pose[0], (3, 8, 1), atol=0.01)
+    np.testing.assert_allclose(simulation.true_pose[1], (8, 5, 0), atol=0.01)
+    with pytest.raises(ValueError, match="they overlap"):
+        simulation.carry({1: np.array([3.2, 8.0, 0.0])})

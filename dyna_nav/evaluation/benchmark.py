@@ -75,8 +75,7 @@ def run_benchmark(
 def summarise(results: list[EpisodeResult]) -> dict:
     """Figures of each controller and of each pair, as the JSON file holds them.
 
-    A trip that was not finished counts with its timeout as travel time: giving up does not pay. A trip that began
-    elsewhere than planned, because the one before was not finished, is left out of mean times and of comparisons.
+    A trip that was not finished counts with its timeout as travel time, everywhere: giving up does not pay.
     """
     labels = list(dict.fromkeys(result.controller for result in results))
     by_label = {label: [result for result in results if result.controller == label] for label in labels}
@@ -111,7 +110,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "trips": len(trips),
         "unfinished": len(trips) - len(finished),
         "void_trips": sum(run.void_trips for run in runs),
-        "travel_time_mean_s": _rounded(_mean([trip.travel_s for trip in trips if not trip.displaced])),
+        "travel_time_mean_s": _rounded(_mean([trip.travel_s for trip in trips])),
         "travel_time_mean_finished_s": _rounded(_mean([trip.travel_s for trip in finished])),
         "travel_time_vs_ideal": _rounded(travel / ideal if ideal else None),
         "ratio_p50": _rounded(_quantile(trips, 0.5)),
@@ -144,7 +143,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
 
 
 def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[EpisodeResult]) -> dict:
-    """Figures over the trips that both made from the same place: the same robot's same trip on the same seed."""
+    """Figures over the trips that both made: the same robot's same trip on the same seed."""
     trips_a, trips_b = _keyed(runs_a), _keyed(runs_b)
     keys = sorted(trips_a.keys() & trips_b.keys())
     if not keys:
@@ -168,7 +167,7 @@ def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[Episod
 
 
 def _keyed(runs: list[EpisodeResult]) -> dict[tuple[int, int, int], Trip]:
-    return {(run.seed, trip.robot, trip.trip): trip for run in runs for trip in run.trips if not trip.displaced}
+    return {(run.seed, trip.robot, trip.trip): trip for run in runs for trip in run.trips}
 
 
 def _difference(interval: Interval) -> dict:

@@ -7,41 +7,55 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dyna_nav.controller import Controller
 from dyna_nav.mdp import RobotModel
 
 
-def _dyna2() -> Controller:
-    from dyna_nav.planning import Dyna2Controller, PlannerConfig
+@dataclass(frozen=True)
+class Registered:
+    """A controller with a name of its own: its class (or what makes one) as module:Class, and with which options."""
 
-    return Dyna2Controller.from_bundle(config=PlannerConfig(budget_ms=0.0))
+    target: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-def _dyna2_kinematic() -> Controller:
-    from dyna_nav.planning import Dyna2Controller, PlannerConfig
+REGISTERED = {
+    "dyna2": Registered(f"{__name__}:dyna2"),
+    "dyna2-kinematic": Registered(f"{__name__}:dyna2_kinematic"),
+    "astar": Registered("dyna_nav.baselines:AStarController", {"knows_fleet": False}),
+    "astar-fleet": Registered("dyna_nav.baselines:AStarController", {"knows_fleet": True}),
+    "random-shooting": Registered("dyna_nav.planning.alternatives.controllers:RandomShootingController"),
+    "cem": Registered("dyna_nav.planning.alternatives.controllers:CEMController"),
+    "mcts": Registered("dyna_nav.planning.alternatives.controllers:MCTSController"),
+    "mppi": Registered("dyna_nav.outsiders.mppi:LearnedMPPI"),
+    "mppi-kinematic": Registered("dyna_nav.outsiders.mppi:KinematicMPPI"),
+    "orca": Registered("dyna_nav.outsiders.orca:OrcaController"),
+}
+
+
+def dyna2() -> Controller:
+    """Dyna-2 on the default bundle, with all that watches over it."""
+    from dyna_nav.planning import Dyna2Controller
+
+    return Dyna2Controller.from_bundle(config=_unhurried())
+
+
+def dyna2_kinematic() -> Controller:
+    """Dyna-2 on ideal kinematics instead of a learned model; nothing watches over it."""
+    from dyna_nav.planning import Dyna2Controller
     from dyna_nav.world_model.kinematics import KinematicModel
 
-    return Dyna2Controller(KinematicModel(RobotModel()), None, PlannerConfig(budget_ms=0.0))
+    return Dyna2Controller(KinematicModel(RobotModel()), None, _unhurried())
 
 
-def _astar(knows_fleet: bool) -> Controller:
-    try:
-        from dyna_nav.baselines import AStarController
-    except ModuleNotFoundError as error:
-        raise ValueError(f"controller astar is not part of this installation ({error})") from None
-    return AStarController(knows_fleet=knows_fleet)
+def _unhurried():
+    """No time budget in lockstep: how fast the machine is must not change what is planned."""
+    from dyna_nav.planning import PlannerConfig
 
-
-# No budget in lockstep: how fast the machine is must not change what is planned.
-REGISTERED: dict[str, Callable[[], Controller]] = {
-    "dyna2": _dyna2,
-    "dyna2-kinematic": _dyna2_kinematic,
-    "astar": lambda: _astar(knows_fleet=False),
-    "astar-fleet": lambda: _astar(knows_fleet=True),
-}
+    return PlannerConfig(budget_ms=0.0)
 
 
 @dataclass(frozen=True)
@@ -75,24 +89,31 @@ def make_controller(name: ControllerName) -> Controller:
 
     Raises ValueError, one sentence, for a class that cannot be found or made, or lacks the contract's methods.
     """
-    if name.target in REGISTERED:
-        return REGISTERED[name.target]()
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    module, _, path = name.target.partition(":")
+    registered = REGISTERED.get(name.target, Registered(name.target))
+    made = _found(registered.target, name.label)
     try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(f"controller {name.label!r} cannot be imported: {error}") from None
-    for attribute in path.split("."):
-        if not hasattr(found, attribute):
-            raise ValueError(f"controller {name.label!r} cannot be used: module {module} has no {path}")
-        found = getattr(found, attribute)
-    try:
-        controller = found()
+        controller = made(**registered.options)
     except TypeError as error:
-        raise ValueError(f"controller {name.label!r} cannot be made without arguments: {error}") from None
+        raise ValueError(f"controller {name.label!r} cannot be made from {registered.target}: {error}") from None
     missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
     if missing:
         raise ValueError(f"controller {name.label!r} has no method {' and no '.join(missing)}; see the contract")
     return controller
+
+
+def _found(target: str, label: str) -> Callable[..., Any]:
+    """What module:Class names. Raises ValueError when it is not there."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    module, _, path = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"controller {label!r} cannot be imported: {error}") from None
+    for attribute in path.split("."):
+        if not hasattr(found, attribute):
+            raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")
+        found = getattr(found, attribute)
+    if not callable(found):
+        raise ValueError(f"controller {label!r} cannot be used: {target} is no class")
+    return found

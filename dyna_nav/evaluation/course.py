@@ -24,7 +24,7 @@ EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
 PASSAGE = 0.15  # room beside a robot that a way has to leave to count as one [m]
-AISLE = 2.0  # clearance below which a point lies in an aisle [m]
+AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 WALKER_START = 2.5  # of walkers from starting robots, at least [m]
 
 
@@ -172,7 +172,7 @@ class _Events:
         return bool(np.hypot(*(self._tasks.places[:, :2] - point).T).min() >= FROM_PLACES)
 
     def _in_aisle(self, point: np.ndarray) -> bool:
-        return float(self._site.clearance_at(point)) <= AISLE
+        return width_at(self._site, point) <= AISLE
 
     def _pallet(self, event: Event, at: float) -> PalletDrop | None:
         wanted, until = event.pallet, at + event.pallet.stays
@@ -249,6 +249,19 @@ class _Events:
                 lasts = math.inf if event.stall.lasts is None else event.stall.lasts
                 return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
         return None
+
+
+def width_at(site: Site, point: np.ndarray) -> float:
+    """Least distance [m] between two walls that lie opposite each other as seen from a point [2] (m, map frame)."""
+    away = np.arange(0.0, AISLE + site.map.resolution, site.map.resolution)
+    angles = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
+    rays = point + away[None, :, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)[:, None]
+    row, col = site.map.cell_of(rays)
+    rows, cols = site.map.shape
+    inside = site.map.contains(rays)
+    free = inside & site.map.free[np.clip(row, 0, rows - 1), np.clip(col, 0, cols - 1)]
+    reach = np.where(free.all(axis=1), np.inf, away[np.argmin(free, axis=1)])
+    return float((reach[:16] + reach[16:]).min())
 
 
 def _centres(grid: OccupancyMap) -> np.ndarray:

@@ -1,20 +1,21 @@
 """One episode: one controller drives one course, in lockstep; the same inputs give the same result, bit for bit.
 
 Travel time begins when the goal is assigned and ends when ``mdp.goal_reached`` holds of what the robot itself observes.
+A robot that did not finish a trip in time is carried to where the trip was to end, as somebody would have to do: so
+every trip begins where it was planned to, for every controller, and who is stuck does not stay in the others' way.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from dyna_nav.controller import Controller, Observation
 from dyna_nav.evaluation.course import Course
+from dyna_nav.evaluation.driver import Driver
 from dyna_nav.evaluation.happenings import Happenings
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
 from dyna_nav.evaluation.results import EpisodeResult, Trip
@@ -23,6 +24,7 @@ from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Simulation
 
 CONTROLLER_STREAM = 11  # of the seed, for the controller's own random numbers
+CARRY_ROOM = 0.2  # between where a robot is set down and anything else [m]
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,6 @@ class TripConfig:
     timeout_ratio: float = parameter(8.0, "nor before so many times its ideal time", minimum=1, maximum=1000)
 
 
-class ControllerError(ValueError):
-    """A controller that broke the contract; the message names it, the seed and the time."""
-
-
 @dataclass
 class _Running:
     """A trip under way."""
@@ -45,7 +43,6 @@ class _Running:
     assigned: float
     geodesic: float
     first_step: int
-    displaced: bool
     void: bool = False  # the robot stalled in it
 
 
@@ -64,13 +61,14 @@ class Episode:
         on_trip: Callable[[], None] = lambda: None,
     ):
         """label: the controller's name in errors and results. on_trip is called after each trip."""
-        self._course, self._controller, self._label = course, controller, label
+        self._course, self._label = course, label
         self._model = robot_model or RobotModel()
         self._trip_config = trip_config or TripConfig()
         self._incident_config = incident_config or IncidentConfig()
         self._on_trip = on_trip
         tasks = course.tasks
         self._robots = len(tasks.starts)
+        self._driver = Driver(controller, label, course.seed, self._robots)
         self._simulation = Simulation(
             course.site, self._robots, course.seed, robot_model=self._model,
             poses=tasks.places[list(tasks.starts)], walkers=course.walkers,
@@ -78,16 +76,16 @@ class Episode:
         self._happenings = Happenings(course, self._simulation)
         self._near = NearMissLog(self._incident_config)
         self._stops = StopLog(self._robots, self._incident_config)
-        self._displaced = [False] * self._robots  # does not stand where its next trip is to begin
+        self._stranded: dict[int, np.ndarray] = {}  # robots to be carried, and to which pose [3]
         self._next = [0] * self._robots  # number of each robot's next trip
         self._running: list[_Running | None] = [None] * self._robots
         self._finished: list[tuple[_Running, int, float, str]] = []  # trip, robot, end, why not finished
-        self._void = 0
+        self._own = np.zeros((self._robots, len(tasks.places)), bool)  # which places are each robot's
+        for robot, own in enumerate(tasks.own):
+            self._own[robot, list(own)] = True
         self._pose: list[np.ndarray] = []
         self._speed: list[np.ndarray] = []
         self._driving: list[np.ndarray] = []
-        self._plan_ms: list[float] = []
-        self._wait_ms: list[float] = []
         self._reasons: dict[str, float] = {}
 
     def run(self) -> EpisodeResult:
@@ -95,12 +93,11 @@ class Episode:
         began = time.monotonic()
         rng = np.random.default_rng([self._course.seed, CONTROLLER_STREAM])
         try:
-            self._ask("reset", self._course.site, self._robots, rng, self._model)
+            self._driver.reset(self._course.site, rng, self._model)
             while not self._done():
                 self._step()
         finally:
-            if hasattr(self._controller, "close"):
-                self._ask("close")
+            self._driver.close()
         self._stops.close(self._simulation.time, self._simulation.true_pose)
         return self._result(time.monotonic() - began)
 
@@ -111,16 +108,12 @@ class Episode:
         self._happenings.step()
         observation = simulation.observe()
         self._end_trips(observation)
-        self._give_goals()
-        observation = simulation.observe()  # the same readings, with the new goals
-        if hasattr(self._controller, "wait_for_potentials"):
-            waited = time.perf_counter()
-            self._ask("wait_for_potentials")
-            self._wait_ms.append(1e3 * (time.perf_counter() - waited))
-        planned = time.perf_counter()
-        commands = self._commands(self._ask("act", observation))
-        self._plan_ms.append(1e3 * (time.perf_counter() - planned))
-        simulation.step(commands)
+        carried = self._carry()
+        if self._give_goals(carried) or carried:
+            observation = simulation.observe()
+        if carried:  # nobody knows where a robot in somebody's arms is
+            observation.pose[carried] = np.nan
+        simulation.step(self._driver.act(observation))
         self._watch()
 
     def _end_trips(self, observation: Observation) -> None:
@@ -145,32 +138,57 @@ class Episode:
         running = self._running[robot]
         self._finished.append((running, robot, self._simulation.time, note))
         self._running[robot] = None
-        self._displaced[robot] = bool(note)
+        if note:
+            self._stranded[robot] = self._course.tasks.places[self._course.tasks.goals[robot][running.number]]
         self._on_trip()
 
-    def _give_goals(self) -> None:
-        tasks, simulation = self._course.tasks, self._simulation
+    def _carry(self) -> list[int]:
+        """Carry those stranded robots whose places are free, or become so with them; returns their numbers."""
+        moved = dict(self._stranded)
+        pose, boxes = self._simulation.true_pose, self._happenings.boxes()
+        while moved:
+            staying = np.delete(pose, list(moved), axis=0)
+            blocked = [
+                robot
+                for robot, place in moved.items()
+                if np.hypot(*(staying[:, :2] - place[:2]).T).min(initial=np.inf) < 2 * self._model.radius + CARRY_ROOM
+                or box_clearance(place[None], boxes, self._model.radius).min(initial=np.inf) < CARRY_ROOM
+            ]
+            if not blocked:
+                break
+            for robot in blocked:
+                del moved[robot]
+        if moved:
+            self._simulation.carry(moved)
+        for robot in moved:
+            del self._stranded[robot]
+        return list(moved)
+
+    def _give_goals(self, carried: list[int]) -> bool:
+        """Give the next goal to every robot that has none and stands on its place; returns whether any goal changed."""
+        tasks, simulation, changed = self._course.tasks, self._simulation, False
         for robot in range(self._robots):
-            while self._running[robot] is None and simulation.time >= tasks.delays[robot] - 1e-9:
-                number = self._next[robot]
-                if number >= len(tasks.goals[robot]):
-                    if np.isfinite(simulation.goals[robot, 0]):
-                        simulation.goals[robot] = np.nan
-                        self._ask("assign", robot, None)
-                    break
-                place = tasks.goals[robot][number]
-                geodesic = self._course.distances.length(simulation.true_pose[robot, :2], place)
-                self._next[robot] += 1
-                self._running[robot] = _Running(
-                    number, simulation.time, geodesic, len(self._pose), self._displaced[robot]
-                )
-                simulation.goals[robot] = tasks.places[place]
-                try:
-                    self._controller.assign(robot, tasks.places[place].copy())
-                except ValueError as error:  # the contract's way to refuse a goal
-                    self._end(robot, f"refused: {error}")
-                except Exception as error:
-                    raise self._failed("assign", error) from error
+            if self._running[robot] is not None or simulation.time < tasks.delays[robot] - 1e-9:
+                continue
+            waiting = robot in self._stranded or robot in carried
+            if not waiting and self._next[robot] < len(tasks.goals[robot]):
+                self._begin(robot)
+                changed = True
+            elif np.isfinite(simulation.goals[robot, 0]):
+                simulation.goals[robot], changed = np.nan, True
+                self._driver.assign(robot, None)
+        return changed
+
+    def _begin(self, robot: int) -> None:
+        tasks, simulation, number = self._course.tasks, self._simulation, self._next[robot]
+        place = tasks.goals[robot][number]
+        geodesic = self._course.distances.length(simulation.true_pose[robot, :2], place)
+        self._next[robot] += 1
+        self._running[robot] = _Running(number, simulation.time, geodesic, len(self._pose))
+        simulation.goals[robot] = tasks.places[place]
+        refused = self._driver.assign(robot, tasks.places[place])
+        if refused:
+            self._end(robot, f"refused: {refused}")
 
     def _watch(self) -> None:
         simulation, course = self._simulation, self._course
@@ -190,67 +208,28 @@ class Episode:
         walkers = simulation.walker_positions
         gaps = np.hypot(*(pose[:, None, :2] - walkers[None]).transpose(2, 0, 1)) - radius - course.walker_radius
         self._near.see(now, pose, "walker", gaps, np.tile(moving[:, None], len(walkers)))
-        reasons = self._reported()
+        reasons = self._driver.stop_reasons()
         for reason in filter(None, reasons):
             self._reasons[reason] = self._reasons.get(reason, 0.0) + STEP
         self._stops.see(now, pose, speed, driving & ~self._happenings.stalled, reasons)
 
     def _docking(self, pose: np.ndarray) -> np.ndarray:
         """Whether each robot [n] is about to arrive at a place of its own or has just left one."""
-        tasks = self._course.tasks
-        return np.array(
-            [
-                np.hypot(*(tasks.places[list(own), :2] - pose[robot, :2]).T).min() < self._incident_config.docking
-                for robot, own in enumerate(tasks.own)
-            ]
-        )
+        away = np.hypot(*(pose[:, None, :2] - self._course.tasks.places[:, :2]).transpose(2, 0, 1))
+        return np.where(self._own, away, np.inf).min(axis=1) < self._incident_config.docking
 
     def _done(self) -> bool:
         """Whether nothing is left to drive: robots that never resume are not waited for."""
         for robot, running in enumerate(self._running):
             if self._happenings.gone[robot]:
                 continue
-            if running is not None or self._next[robot] < len(self._course.tasks.goals[robot]):
+            if (
+                running is not None
+                or robot in self._stranded
+                or self._next[robot] < len(self._course.tasks.goals[robot])
+            ):
                 return False
         return True
-
-    # What the controller says.
-
-    def _ask(self, method: str, *arguments):
-        try:
-            return getattr(self._controller, method)(*arguments)
-        except Exception as error:
-            raise self._failed(method, error) from error
-
-    def _failed(self, method: str, error: Exception) -> ControllerError:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return ControllerError(
-            f"controller {self._label!r} failed in {method} on seed {self._course.seed} "
-            f"at {self._simulation.time:.1f} s: "
-            f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
-        )
-
-    def _commands(self, answer) -> np.ndarray:
-        where = f"controller {self._label!r} on seed {self._course.seed} at {self._simulation.time:.1f} s"
-        try:
-            commands = np.array(answer, float)
-        except (TypeError, ValueError):
-            raise ControllerError(
-                f"{where} returned {type(answer).__name__}; act must return an array [{self._robots}, 2]"
-            ) from None
-        if commands.shape != (self._robots, 2):
-            raise ControllerError(
-                f"{where} returned commands of shape {list(commands.shape)}; it must be [{self._robots}, 2]"
-            )
-        if not np.isfinite(commands).all():
-            robot = int(np.flatnonzero(~np.isfinite(commands).all(axis=1))[0])
-            raise ControllerError(f"{where} commands {commands[robot].tolist()} for robot {robot}; both must be finite")
-        return commands
-
-    def _reported(self) -> list[str]:
-        """Why each robot stands, as the controller's optional report says."""
-        reasons = getattr(getattr(self._controller, "report", None), "stop_reason", None)
-        return [""] * self._robots if reasons is None else [str(reason) for reason in reasons]
 
     # What it comes to.
 
@@ -262,10 +241,10 @@ class Episode:
         return EpisodeResult(
             controller=self._label, seed=self._course.seed, trips=trips, void_trips=planned - len(trips),
             collisions=simulation.collisions, near_misses=self._near.near_misses, stops=self._stops.stops,
-            stop_reasons=self._reasons, plan_ms=np.array(self._plan_ms), wait_ms=np.array(self._wait_ms),
+            stop_reasons=self._reasons, plan_ms=np.array(self._driver.plan_ms), wait_ms=np.array(self._driver.wait_ms),
             pose=pose, speed=speed, driving=np.array(self._driving), pallets=self._happenings.placed(),
             walkers=self._walker_tracks(), simulated_s=simulation.time, wall_s=wall,
-            version=str(getattr(self._controller, "model_version", "")),
+            version=self._driver.version,
         )  # fmt: skip
 
     def _walker_tracks(self) -> np.ndarray:
@@ -297,6 +276,5 @@ class Episode:
             near_misses=sum(map(during, self._near.near_misses)),
             mean_abs_jerk=float(jerk.mean()) if len(jerk) else 0.0,
             finished=not note,
-            displaced=running.displaced,
             note=note,
         )

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dyna_nav.evaluation.course import Breakdown, Course, HallChange, PalletDrop
+from dyna_nav.evaluation.course import FROM_PLACES, Breakdown, Course, HallChange, PalletDrop
 from dyna_nav.simulation import Simulation
 
 KEEP_AWAY = 2.5  # of robots from where something appears [m]
@@ -23,7 +23,7 @@ class Happenings:
     """What happens to one simulation. ``stalled`` [n]: obeys nothing now; ``gone`` [n]: and never will again."""
 
     def __init__(self, course: Course, simulation: Simulation):
-        self._simulation = simulation
+        self._simulation, self._places = simulation, course.tasks.places[:, :2]
         self._due = list(course.timeline)
         self._standing: list[tuple[float, int]] = []  # when a pallet goes, its number
         self._resuming: list[tuple[float, int]] = []  # when a robot resumes, its number
@@ -85,7 +85,8 @@ class Happenings:
         pose = self._simulation.true_pose[entry.robot]
         driving = np.isfinite(self._simulation.goals[entry.robot, 0])
         there = math.hypot(pose[0] - entry.x, pose[1] - entry.y) <= STALL_NEAR
-        if not driving or not (there or now >= entry.at + STALL_PATIENCE):
+        away = np.hypot(*(self._places - pose[:2]).T).min() >= FROM_PLACES  # nobody's goal becomes a grave
+        if not driving or not (there or (away and now >= entry.at + STALL_PATIENCE)):
             return False
         self._simulation.stall(entry.robot)
         self.stalled[entry.robot] = True

@@ -27,6 +27,8 @@ class EvaluationProgress:
     def __enter__(self) -> EvaluationProgress:
         if self._bar is not None:
             self._bar.start()
+        else:
+            print(f"evaluate: {self._episodes} episode(s) of {self._trips} trips", file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *_) -> None:

@@ -12,7 +12,7 @@ from dyna_nav.simulation import Collision
 
 @dataclass(frozen=True)
 class Trip:
-    """One trip of one robot. A trip that timed out has its timeout as travel time and is not finished."""
+    """One trip of one robot; when it timed out or was refused, its travel time is its timeout."""
 
     robot: int
     trip: int  # number among the robot's trips, from 0
@@ -27,7 +27,6 @@ class Trip:
     near_misses: int  # likewise
     mean_abs_jerk: float  # [m/s^3]
     finished: bool
-    displaced: bool  # began elsewhere than planned, because the trip before it was not finished
     note: str  # why it was not finished, "" when it was
 
     @property

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import mujoco
 import numpy as np
 
 from dyna_nav.simulation.config import Pallet
 from dyna_nav.simulation.spawn import check_pallet, check_poses
-from dyna_nav.simulation.world import set_payload
+from dyna_nav.simulation.world import quaternion, set_payload
 
 if TYPE_CHECKING:
     from dyna_nav.mdp import RobotModel
@@ -51,6 +52,8 @@ class Faults:
     _hall: Site
     _world: World
     _pallets: dict[int, Pallet]
+    _setpoint: np.ndarray
+    _latency: np.ndarray
 
     def __init__(self, robots: int):
         self.payload = np.zeros(robots)  # [kg]
@@ -82,6 +85,26 @@ class Faults:
         if self._lifted[self._index(robot)]:
             self._world.data.qpos[self._world.base_qpos[robot] + 2] = self.config.wheel_radius
             self._lifted[robot] = False
+
+    def carry(self, poses: dict[int, np.ndarray]) -> None:
+        """Set robots down elsewhere, at rest, each at its pose [3] (map frame): somebody came and helped them out.
+
+        Raises ValueError, and moves nothing, where one would stand in a wall or in another robot.
+        """
+        after = self.true_pose
+        for robot, pose in poses.items():
+            after[self._index(robot)] = finite(pose, (3,), f"pose of robot {robot}")
+        check_poses(self._hall, after, self.robot_model.radius)
+        world, data = self._world, self._world.data
+        for robot in poses:
+            x, y, yaw = after[robot]
+            start, dof = world.base_qpos[robot], world.base_qvel[robot]
+            data.qpos[start : start + 7] = x, y, self.config.wheel_radius, *quaternion(yaw)
+            data.qvel[dof : dof + 6] = 0.0
+            data.qvel[world.wheel_qvel[robot]] = 0.0
+            self._setpoint[robot] = self._latency[:, robot] = 0.0
+        mujoco.mj_forward(world.model, data)
+        self._last_scan = None
 
     def set_friction(self, robot: int, factor: float) -> None:
         """Change the grip of a robot's wheels to a factor of the usual one (0.1: oil on the floor)."""

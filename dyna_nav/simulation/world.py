@@ -78,7 +78,7 @@ def build_world(
         _add_robot(spec, i, pose, robot, config)
     for k, pallet in enumerate(pallets):
         body = ground.add_body(
-            name=f"pallet:{k}", pos=[pallet.x, pallet.y, pallet.height / 2], quat=_quaternion(pallet.yaw)
+            name=f"pallet:{k}", pos=[pallet.x, pallet.y, pallet.height / 2], quat=quaternion(pallet.yaw)
         )
         body.add_freejoint()
         body.add_geom(
@@ -100,7 +100,7 @@ def build_world(
 def _add_robot(spec: mujoco.MjSpec, i: int, pose: np.ndarray, robot: RobotModel, config: SimulationConfig) -> None:
     radius, wheel = robot.radius, config.wheel_radius
     low, high = CHASSIS
-    base = spec.worldbody.add_body(name=f"robot:{i}", pos=[pose[0], pose[1], wheel], quat=_quaternion(pose[2]))
+    base = spec.worldbody.add_body(name=f"robot:{i}", pos=[pose[0], pose[1], wheel], quat=quaternion(pose[2]))
     base.add_freejoint()
     base.add_geom(
         name=f"robot:{i}",
@@ -198,5 +198,6 @@ def yaw_of(quaternion: np.ndarray) -> np.ndarray:
     return np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
 
-def _quaternion(yaw: float) -> list[float]:
+def quaternion(yaw: float) -> list[float]:
+    """Unit quaternion [4] (w, x, y, z) of a yaw [rad]."""
     return [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]

@@ -1,0 +1,99 @@
+"""A controller held to its contract: what it breaks is said in one sentence with its name, the seed and the time."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from dyna_nav.controller import Controller, Observation
+from dyna_nav.mdp import RobotModel
+from dyna_nav.site import Site
+
+
+class ControllerError(ValueError):
+    """A controller that broke the contract; the message names it, the seed and the time."""
+
+
+class Driver:
+    """Asks a controller and times it. ``plan_ms`` and ``wait_ms`` hold a value for each step."""
+
+    def __init__(self, controller: Controller, label: str, seed: int, robots: int):
+        self._controller, self._label, self._seed, self._robots = controller, label, seed, robots
+        self._now = 0.0  # simulated time [s]
+        self.plan_ms: list[float] = []
+        self.wait_ms: list[float] = []
+
+    @property
+    def version(self) -> str:
+        """Version of the controller's model, "" when it has none."""
+        return str(getattr(self._controller, "model_version", ""))
+
+    def reset(self, site: Site, rng: np.random.Generator, model: RobotModel) -> None:
+        """Begin a run."""
+        self._ask("reset", site, self._robots, rng, model)
+
+    def assign(self, robot: int, goal: np.ndarray | None) -> str:
+        """Hand a goal [3] over, or none; returns why the controller refused it, "" when it did not."""
+        try:
+            self._controller.assign(robot, None if goal is None else goal.copy())
+        except ValueError as error:  # the contract's way to refuse a goal
+            return str(error) or "refused"
+        except Exception as error:
+            raise self._failed("assign", error) from error
+        return ""
+
+    def act(self, observation: Observation) -> np.ndarray:
+        """Commands [n, 2], checked. What the controller prepares beside its cycles is waited for first."""
+        self._now = observation.time
+        if hasattr(self._controller, "wait_for_potentials"):
+            began = time.perf_counter()
+            self._ask("wait_for_potentials")
+            self.wait_ms.append(1e3 * (time.perf_counter() - began))
+        began = time.perf_counter()
+        answer = self._ask("act", observation)
+        self.plan_ms.append(1e3 * (time.perf_counter() - began))
+        return self._checked(answer)
+
+    def stop_reasons(self) -> list[str]:
+        """Why each robot [n] stands, as the controller's optional report says; "" where it says nothing."""
+        reasons = getattr(getattr(self._controller, "report", None), "stop_reason", None)
+        return [""] * self._robots if reasons is None else [str(reason) for reason in reasons]
+
+    def close(self) -> None:
+        """Let the controller put its things away, if it has any."""
+        if hasattr(self._controller, "close"):
+            self._ask("close")
+
+    def _ask(self, method: str, *arguments):
+        try:
+            return getattr(self._controller, method)(*arguments)
+        except Exception as error:  # whatever a stranger's code raises ends the evaluation, by name
+            raise self._failed(method, error) from error
+
+    def _failed(self, method: str, error: Exception) -> ControllerError:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        return ControllerError(f"{self._where()} failed in {method}: {type(error).__name__}: {error} ({place})")
+
+    def _where(self) -> str:
+        return f"controller {self._label!r} on seed {self._seed} at {self._now:.1f} s"
+
+    def _checked(self, answer) -> np.ndarray:
+        try:
+            commands = np.array(answer, float)
+        except (TypeError, ValueError):
+            kind = type(answer).__name__
+            raise ControllerError(f"{self._where()}: act returned {kind}, not an array [{self._robots}, 2]") from None
+        if commands.shape != (self._robots, 2):
+            raise ControllerError(
+                f"{self._where()}: act returned shape {list(commands.shape)}; it must be [{self._robots}, 2]"
+            )
+        if not np.isfinite(commands).all():
+            robot = int(np.flatnonzero(~np.isfinite(commands).all(axis=1))[0])
+            raise ControllerError(
+                f"{self._where()}: act commands {commands[robot].tolist()} for robot {robot}; both must be finite"
+            )
+        return commands

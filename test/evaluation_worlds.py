@@ -1,0 +1,90 @@
+"""Small courses for the tests of the evaluation, and controllers that keep or break their contract."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from simulation_worlds import hall, station
+
+from dyna_nav.evaluation.course import Course, draw_course
+from dyna_nav.evaluation.episode import Episode
+from dyna_nav.evaluation.results import EpisodeResult
+from dyna_nav.evaluation.scenario import Scenario
+from dyna_nav.mdp import RobotModel
+from dyna_nav.site import Site
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # examples/ lies beside the package
+
+STATIONS = [station(f"s{k}", x, y) for k, (x, y) in enumerate([(2, 2), (2, 8), (18, 2), (18, 8), (10, 2), (10, 8)])]
+
+
+def open_hall() -> Site:
+    """20 x 10 m, six stations, nothing in between."""
+    return hall(stations=STATIONS)
+
+
+def course(site: Site | None = None, seed: int = 1, **scenario) -> Course:
+    return draw_course(site or open_hall(), replace(Scenario(name="test"), **scenario), seed, RobotModel())
+
+
+def drive(the_course: Course, controller=None, **options) -> EpisodeResult:
+    """Run an episode; without a controller, the one of the documentation."""
+    from examples.straight_line import StraightLine
+
+    return Episode(the_course, controller or StraightLine(), "tested", **options).run()
+
+
+class Standing:
+    """Keeps the contract and does nothing."""
+
+    def reset(self, site, robots, rng, model):
+        self.robots = robots
+
+    def assign(self, robot, goal):
+        pass
+
+    def act(self, observation):
+        return np.zeros((self.robots, 2))
+
+
+class Raising(Standing):
+    def act(self, observation):
+        if observation.time > 0.25:
+            raise KeyError("no plan")
+        return super().act(observation)
+
+
+class WrongShape(Standing):
+    def act(self, observation):
+        return np.zeros(2)
+
+
+class NotANumber(Standing):
+    def act(self, observation):
+        return np.full((self.robots, 2), np.nan)
+
+
+class Picky(Standing):
+    """Refuses every goal."""
+
+    def assign(self, robot, goal):
+        if goal is not None:
+            raise ValueError("not there")
+
+
+class NeedsArguments(Standing):
+    def __init__(self, model):
+        self.model = model
+
+
+class Speechless:
+    """Has no act()."""
+
+    def reset(self, site, robots, rng, model):
+        pass
+
+    def assign(self, robot, goal):
+        pass

@@ -1,0 +1,157 @@
+"""``dyna-nav evaluate``: what it writes, that processes change nothing, and one sentence for what cannot be done."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dyna_nav.cli import main
+from dyna_nav.evaluation.controllers import make_controller, parse_controllers
+
+ROOT = Path(__file__).resolve().parent.parent
+LINE = "line=examples.straight_line:StraightLine"
+SMALL = """
+corridor: {length: 2.0, width: 4.6, room: 4.0}
+robots: 1
+trips: 2
+tasks: {kind: crossing}
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return str(path)
+
+
+def evaluate(*arguments):
+    return main(["evaluate", *map(str, arguments)])
+
+
+def sentences(words):
+    """Lines of stderr that are no progress."""
+    return sum(not line.startswith(("evaluate: ", "[")) for line in words.splitlines())
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_writes_summary_table_and_plots(small, tmp_path, capsys):
+    standing = "idle=evaluation_worlds:Standing"
+    wanted = ("--json", tmp_path / "e.json", "--trips-table", tmp_path / "e.csv", "--plots", tmp_path / "plots")
+    both = ("--controllers", f"{LINE},{standing}")
+    assert evaluate("--scenario", small, *both, "--seeds", "1-2", "--jobs", 1, *wanted) == 0
+    summary = json.loads((tmp_path / "e.json").read_text())
+    assert set(summary["controllers"]) == {"line", "idle"}
+    asked = {"trips", "unfinished", "travel_time_mean_s", "travel_time_vs_ideal", "collisions"}
+    asked |= {"collisions_per_traversal", "near_misses", "plan_ms_p99"}
+    for figures in summary["controllers"].values():
+        assert asked <= set(figures)
+        assert figures["trips"] == 4
+    assert summary["controllers"]["idle"]["unfinished"] == 4
+    (pair,) = summary["comparisons"]
+    assert (pair["a"], pair["b"]) == ("line", "idle")
+    assert pair["ci95"][0] <= pair["travel_time_ratio"] <= pair["ci95"][1]
+    assert pair["travel_time_ratio"] < 1.0
+    table = rows(tmp_path / "e.csv")
+    assert len(table) == 8
+    asked = {"controller", "seed", "robot", "trip", "start", "goal", "ideal_s", "travel_s", "ratio", "path_length_m"}
+    asked |= {"geodesic_m", "collisions", "near_misses", "finished", "mean_abs_jerk"}
+    assert asked <= set(table[0])
+    pictures = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert pictures == {"travel_times.png", "speed_map.png", "trajectories.png", "incidents.png"}
+    assert "travel time of line over idle" in capsys.readouterr().out
+
+
+def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
+    tables = []
+    for jobs in (1, 2):
+        file = tmp_path / f"{jobs}.csv"
+        evaluate(
+            "--scenario", small, "--controllers", LINE, "--seeds", "1-3", "--trips-table", file, "--jobs", jobs
+        )  # fmt: skip
+        tables.append(rows(file))
+    assert tables[0] == tables[1]
+    assert [row["seed"] for row in tables[0]] == ["1", "1", "2", "2", "3", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--scenario", "quiet"], "scenario 'quiet' does not exist"),
+        (["--controllers", "dyna3"], "controller 'dyna3' is unknown"),
+        (["--controllers", "nowhere:Class"], "'nowhere:Class' cannot be imported: No module named 'nowhere'"),
+        (["--controllers", "examples.straight_line:Curve"], "module examples.straight_line has no Curve"),
+        (["--controllers", f"{LINE},{LINE}"], "controller 'line' is given twice"),
+        (["--controllers", "evaluation_worlds:Speechless"], "has no method act"),
+        (["--controllers", "evaluation_worlds:NeedsArguments"], "missing 1 required positional argument"),
+        (["--controllers", "bad=evaluation_worlds:NotANumber"], "controller 'bad' on seed 1 at 0.0 s"),
+        (["--map", "/nowhere/hall.yaml"], "/nowhere/hall.yaml"),
+        (["--site", "random:many"], "random:many"),
+        (["--robots", "60"], "use fewer robots"),
+        (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named, small, capsys):
+    given = ["--scenario", small, "--controllers", LINE, "--jobs", 1, *arguments]
+    assert evaluate(*given) == 2
+    words = capsys.readouterr()
+    assert sentences(words.err) == 1
+    assert named in words.err
+    assert words.out == ""
+
+
+def test_what_fails_in_a_process_of_its_own_is_one_sentence_too(small, capsys):
+    bad = "bad=evaluation_worlds:Raising"
+    assert evaluate("--scenario", small, "--controllers", bad, "--seeds", "1-2", "--jobs", 2) == 2
+    words = capsys.readouterr()
+    assert sentences(words.err) == 1
+    assert "controller 'bad' on seed" in words.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--robots", "0"], ["--trips", "x"], ["--seeds", "5-1"], ["--seeds", "1-"], ["--jobs", "0"]]
+)
+def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        evaluate(*arguments)
+    assert end.value.code == 2
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_map_and_site_exclude_each_other(capsys):
+    with pytest.raises(SystemExit) as end:
+        evaluate("--map", "a.yaml", "--site", "default")
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small):
+    command = [sys.executable, "-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
+    command += ["--trips", "2000", "--seeds", "0-200", "--jobs", jobs, "--robots", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    assert "evaluate: " in running.stderr.readline()  # it has begun
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    _, words = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in words
+
+
+def test_names_of_controllers():
+    names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
+    assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]
+    assert make_controller(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"

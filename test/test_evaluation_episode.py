@@ -1,0 +1,168 @@
+"""An episode in lockstep: what counts as a trip, who meets what, and what a controller may not do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_worlds import NotANumber, Picky, Raising, Standing, WrongShape, course, drive
+from simulation_worlds import hall, station
+
+from dyna_nav.evaluation.benchmark import summarise
+from dyna_nav.evaluation.course import Breakdown, PalletDrop
+from dyna_nav.evaluation.driver import ControllerError
+from dyna_nav.evaluation.episode import TripConfig
+from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
+from dyna_nav.simulation import Pallet, Walker
+
+ACROSS = hall(stations=[station("west", 2, 5), station("east", 18, 5)])
+
+
+def without_clock(result):
+    return [result.trips, result.collisions, result.near_misses, result.stops, result.stop_reasons, result.simulated_s]
+
+
+def test_the_same_inputs_give_the_same_result_bit_for_bit():
+    first, again = (drive(course(robots=2, trips=6)) for _ in range(2))
+    assert without_clock(first) == without_clock(again)
+    np.testing.assert_array_equal(first.pose, again.pose)
+    np.testing.assert_array_equal(first.speed, again.speed)
+
+
+def test_a_trip_alone_on_an_open_floor_is_measured_as_driven():
+    (trip,) = drive(course(ACROSS, robots=1, trips=1)).trips
+    assert trip.finished
+    assert trip.geodesic_m == pytest.approx(16.0, abs=0.1)
+    assert trip.ideal_s == pytest.approx(16.0 / 1.5, abs=0.1)
+    assert 1.0 < trip.ratio < 1.5
+    assert 15.5 < trip.path_length_m < 16.5
+    assert trip.collisions == trip.near_misses == 0
+    assert {trip.start, trip.goal} == {"west", "east"}
+
+
+def test_every_controller_meets_the_same_trips_from_the_same_places_with_the_same_noise_whatever_it_does():
+    drawn, seen = course(robots=2, trips=6), []
+
+    class Listening(Standing):
+        def act(self, observation):
+            seen.append(observation)
+            return super().act(observation) + (0.5 if observation.time >= 0.1 and self.drives else 0.0)
+
+    results = []
+    for drives in (True, False):
+        controller = Listening()
+        controller.drives = drives
+        results.append(drive(drawn, controller, trip_config=TripConfig(1.0, 1.0)))
+    names = [sorted((t.robot, t.trip, t.start, t.goal) for t in result.trips) for result in results]
+    assert names[0] == names[1]
+    second_run = [k for k, observation in enumerate(seen) if observation.time == 0.0][1]
+    for step in (0, 1):  # afterwards they are elsewhere
+        one, other = seen[step], seen[second_run + step]
+        for part in ("pose", "twist", "goal", "scan"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+def test_what_is_not_finished_counts_with_its_timeout_and_the_robot_is_carried_to_its_goal():
+    result = drive(course(ACROSS, robots=1, trips=3), Standing(), trip_config=TripConfig(5.0, 2.0))
+    assert [trip.note for trip in result.trips] == ["timed out"] * 3
+    for trip in result.trips:
+        assert trip.travel_s == pytest.approx(2.0 * trip.ideal_s)
+        assert trip.geodesic_m == pytest.approx(16.0, abs=0.1), "every trip begins where it was planned to"
+    figures = summarise([result])["controllers"]["tested"]
+    assert figures["unfinished"] == figures["trips"] == 3
+    assert figures["travel_time_vs_ideal"] == pytest.approx(2.0)
+    assert figures["trips_within_3x"] == 0.0
+
+
+def test_two_stuck_robots_that_stand_on_each_others_place_are_carried_at_once():
+    drawn = course(ACROSS, robots=2, trips=2)
+    west, east = drawn.tasks.starts
+    swapped = replace(drawn.tasks, starts=(west, east), goals=((east,), (west,)))
+    result = drive(replace(drawn, tasks=swapped), Standing(), trip_config=TripConfig(1.0, 1.0))
+    assert [trip.finished for trip in result.trips] == [False, False]
+    np.testing.assert_allclose(result.pose[-1, :, :2], drawn.tasks.places[[east, west], :2], atol=0.02)
+
+
+def test_a_refused_goal_is_an_unfinished_trip_and_the_run_goes_on():
+    result = drive(course(robots=1, trips=3), Picky())
+    assert [trip.note for trip in result.trips] == ["refused: not there"] * 3
+    assert all(trip.travel_s >= 60.0 for trip in result.trips)
+
+
+@pytest.mark.parametrize(
+    ("controller", "named"),
+    [
+        (Raising(), r"controller 'tested' on seed 1 at 0.3 s failed in act: KeyError: 'no plan' \(evaluation_w"),
+        (WrongShape(), r"controller 'tested' on seed 1 at 0.0 s: act returned shape \[2\]; it must be \[2, 2\]"),
+        (NotANumber(), r"controller 'tested' on seed 1 at 0.0 s: act commands \[nan, nan\] for robot 0"),
+    ],
+)
+def test_a_controller_that_breaks_the_contract_is_named_with_seed_and_time(controller, named):
+    with pytest.raises(ControllerError, match=named):
+        drive(course(robots=2, trips=2), controller)
+
+
+def test_a_collision_is_counted_once_and_stands_in_the_rows_of_both():
+    blind = hall(stations=[station("west", 2, 5), station("east", 18, 5)])
+    drawn = course(blind, robots=1, trips=1)
+    drawn = replace(drawn, timeline=(PalletDrop(0.0, 100.0, Pallet(10.0, 5.0)),))
+
+    class Blind(Standing):
+        def act(self, observation):
+            return np.tile((1.0, 0.0), (self.robots, 1)) * (observation.time < 8.0)
+
+    drawn.tasks.places[drawn.tasks.starts[0], 2] = 0.0 if drawn.tasks.names[drawn.tasks.starts[0]] == "west" else np.pi
+    result = drive(drawn, Blind(), trip_config=TripConfig(12.0, 1.0))
+    assert [hit.other for hit in result.collisions] == ["pallet:0"]
+    assert [miss.other for miss in result.near_misses] == ["pallet:0"]
+    assert result.trips[0].collisions == result.trips[0].near_misses == 1
+    assert summarise([result])["controllers"]["tested"]["collisions_per_traversal"] == 1.0
+    assert len(result.pallets) == 1
+
+
+def test_the_trips_of_a_robot_that_dies_are_void_and_nobody_waits_for_them():
+    drawn = replace(course(robots=2, trips=6), timeline=(Breakdown(1.0, 0, 0.0, 0.0, np.inf),))
+    drawn = replace(drawn, timeline=(replace(drawn.timeline[0], x=10.0, y=5.0),))
+    result = drive(drawn, trip_config=TripConfig(30.0, 3.0))
+    assert result.void_trips + len(result.trips) == 6
+    assert len([trip for trip in result.trips if trip.robot == 1]) == 3
+
+
+def test_a_walker_who_hits_a_standing_robot_is_not_the_robots_fault():
+    drawn = course(ACROSS, robots=1, trips=1)
+    x, y, _ = drawn.tasks.places[drawn.tasks.starts[0]]
+    drawn = replace(drawn, walkers=(Walker(np.array([[10.0, y], [x, y]]), 1.0),))
+    result = drive(drawn, Standing(), trip_config=TripConfig(12.0, 1.0))
+    figures = summarise([result])["controllers"]["tested"]
+    assert figures["people_hit_standing"] == 1
+    assert figures["people_hit_moving"] == figures["collisions"] == figures["near_misses"] == 0
+
+
+def test_stops_are_counted_once_with_their_duration():
+    result = drive(course(ACROSS, robots=1, trips=1), Standing(), trip_config=TripConfig(12.0, 1.0))
+    (stop,) = result.stops
+    assert stop.seconds == pytest.approx(12.0, abs=0.3)
+
+
+def test_a_near_miss_ends_only_when_the_clearance_has_grown():
+    log, pose = NearMissLog(IncidentConfig()), np.zeros((1, 3))
+    for clearance in (0.3, 0.09, 0.12, 0.05, 0.14, 0.2, 0.09):
+        log.see(0.0, pose, "wall", np.array([[clearance]]), np.array([[True]]))
+    assert len(log.near_misses) == 2
+
+
+def test_a_short_stop_does_not_count():
+    log, pose = StopLog(1, IncidentConfig()), np.zeros((1, 3))
+    for step in range(40):
+        log.see(0.1 * step, pose, np.array([0.0 if step < 10 or 12 < step < 38 else 1.0]), np.array([True]), [""])
+    assert [round(stop.seconds, 1) for stop in log.stops] == [2.5]
+
+
+def test_clearances_are_between_hulls():
+    pose = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    gaps = robot_clearance(pose, 0.35)
+    assert gaps[0, 1] == pytest.approx(0.3)
+    assert np.isinf(gaps[[0, 1, 1], [0, 0, 1]]).all()
+    boxes = np.array([[2.0, 0.0, np.pi / 2, 1.2, 0.8]])
+    assert box_clearance(pose, boxes, 0.35)[:, 0] == pytest.approx([2 - 0.4 - 0.35, 1 - 0.4 - 0.35])

@@ -1,0 +1,131 @@
+"""Scenario files are read strictly, and what ships can be drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_worlds import course
+from simulation_worlds import hall
+
+from dyna_nav.evaluation.benchmark import site_of
+from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, draw_course, width_at
+from dyna_nav.evaluation.scenario import Event, PalletLeft, RackMoved, Stall, load_scenario, shipped_scenarios
+from dyna_nav.mdp import RobotModel
+from dyna_nav.simulation import Simulation
+from dyna_nav.site import resolve_site
+
+NAMES = ["busy", "empty", "head_on", "head_on_narrow", "pallets", "people", "stalled"]
+
+
+def test_the_scenarios_that_ship():
+    assert shipped_scenarios() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("site", ["", "random:2"])
+def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
+    scenario = replace(load_scenario(name), trips=8)
+    drawn = draw_course(site_of(scenario, site), scenario, 3, RobotModel())
+    assert len(drawn.tasks.starts) == scenario.robots
+    assert bool(drawn.walkers) == (name == "people")
+    assert bool(drawn.timeline) == (name in ("pallets", "stalled"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("robot: 3", "robot is no known field"),
+        ("robots: three", "robots is 'three'; it must be a whole number"),
+        ("robots: true", "robots is True; it must be a whole number"),
+        ("robots: 0", r"robots is 0; it must lie in \[1, 64\]"),
+        ("trips: 1.5", "trips is 1.5; it must be a whole number"),
+        ("tasks: {kind: chaos}", "tasks.kind is 'chaos'; it must be one of shuffled, crossing"),
+        ("tasks: []", r"tasks is \[\]; it must hold fields"),
+        ("walkers: {count: 2, speed: 1}", "walkers.speed is no known field"),
+        ("walkers: {slowest: 2.0}", "walkers.slowest is 2.0; it must not exceed"),
+        ("walkers: {slowest: .nan}", "walkers.slowest is nan; it must be a finite number"),
+        ("events: {at: 3}", "events is .* it must be a list"),
+        ("events: [{at: 3}]", r"events\[0\] names nothing"),
+        ("events: [{at: 3, stall: {}, rack: {}}]", r"events\[0\] names rack and stall"),
+        ("events: [{pallet: {}}]", r"events\[0\].pallet has no clear place"),
+        ("events: [{pallet: {x: 3.0}}]", r"events\[0\].pallet has only one of x and y"),
+        ("events: [{pallet: {in_way: true, stays: -1}}]", r"events\[0\].pallet.stays is -1"),
+        ("events: [{every: 5, stall: {}}]", r"events\[0\].stall never ends"),
+        ("name: other", "name is no known field"),
+        ("just words", "the file is 'just words'"),
+        ("robots: [", "not valid YAML in line 1"),
+        ("corridor: {width: 0.2}", "corridor.width is 0.2"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_field(text, named, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=named) as refused:
+        load_scenario(str(path))
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_scenario_that_is_nowhere_is_refused_with_those_that_ship():
+    with pytest.raises(ValueError, match=r"scenario 'quiet' does not exist; give one of busy, empty"):
+        load_scenario("quiet")
+
+
+def test_pallets_lie_in_the_way_of_trips_and_leave_every_place_a_way():
+    drawn = course(resolve_site("random:2"), trips=24, events=(Event(1.0, every=10.0, pallet=PalletLeft(True)),))
+    drops = [entry for entry in drawn.timeline if isinstance(entry, PalletDrop)]
+    assert len(drops) >= 3
+    assert [drop.at for drop in drops] == sorted(drop.at for drop in drops)
+    for drop in drops:
+        away = np.hypot(*(drawn.tasks.places[:, :2] - (drop.pallet.x, drop.pallet.y)).T)
+        assert away.min() > 1.2, "no pallet on a place"
+
+
+def test_a_rack_that_moves_is_hidden_from_the_map():
+    drawn = course(resolve_site("default"), events=(Event(5.0, rack=RackMoved(0.6)),))
+    (change,) = drawn.timeline
+    assert isinstance(change, HallChange)
+    assert drawn.site.map.cells.sum() == change.hall.map.cells.sum(), "it is as large as before"
+    differing = np.count_nonzero(drawn.site.map.cells != change.hall.map.cells)
+    assert differing > 0
+    simulation = Simulation(drawn.site, 1, 0)
+    simulation.change_hall(change.hall)
+    simulation.step(np.zeros((1, 2)))
+    assert simulation.hall is change.hall
+    assert simulation.site is drawn.site
+
+
+def test_a_robot_dies_where_the_others_can_pass():
+    scenario = load_scenario("stalled")
+    for seed in range(5):
+        (breakdown,) = draw_course(site_of(scenario, ""), scenario, seed, RobotModel()).timeline
+        assert isinstance(breakdown, Breakdown)
+        assert math.isinf(breakdown.lasts)
+        assert 7.0 < breakdown.x < 19.4, "in the aisle"
+
+
+def test_an_aisle_lies_between_two_walls():
+    site = hall(boxes=[(8, 0, 12, 4), (8, 7, 12, 10)])
+    assert width_at(site, np.array([10.0, 5.0])) == pytest.approx(3.0, abs=0.15)
+    assert width_at(site, np.array([1.0, 5.0])) > 4.5, "beside one wall is no aisle"
+
+
+def test_a_robot_that_does_not_exist_cannot_stall():
+    with pytest.raises(ValueError, match="event stall names robot 7; there are robots 0 to 3"):
+        course(resolve_site("default"), events=(Event(1.0, stall=Stall(robot=7)),))
+
+
+def test_the_course_depends_on_the_seed_alone():
+    scenario = replace(load_scenario("people"), events=load_scenario("pallets").events, trips=8)
+    site = resolve_site("random:2")
+    first, again = (draw_course(site, scenario, 4, RobotModel()) for _ in range(2))
+    other = draw_course(site, scenario, 5, RobotModel())
+    assert first.timeline == again.timeline != other.timeline
+    assert first.tasks.goals == again.tasks.goals
+    times = np.linspace(0, 100, 7)
+    for walker, same, else_ in zip(first.walkers, again.walkers, other.walkers, strict=True):
+        np.testing.assert_array_equal(walker.position(times), same.position(times))
+        assert not np.allclose(walker.position(times), else_.position(times))

@@ -1,0 +1,87 @@
+"""The task stream: drawn from the seed alone, and nobody waits for a place that another robot holds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from evaluation_worlds import open_hall
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation_worlds import hall, station
+
+from dyna_nav.evaluation.corridor import corridor_site
+from dyna_nav.evaluation.scenario import TASK_KINDS, Corridor, Tasks
+from dyna_nav.evaluation.tasks import draw_tasks, places_of, ways_stay_open
+from dyna_nav.site import resolve_site
+
+RADIUS = 0.35
+SITES = [open_hall(), corridor_site(Corridor()), resolve_site("random:3")]
+
+
+def draw(site, kind="shuffled", robots=3, trips=20, seed=1, stagger=0.0):
+    return draw_tasks(site, Tasks(kind, stagger), robots, trips, np.random.default_rng(seed), RADIUS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(SITES), st.sampled_from(TASK_KINDS), st.integers(1, 5), st.integers(1, 40), st.integers(0, 10_000)
+)
+def test_every_stream_keeps_its_promises(site, kind, robots, trips, seed):
+    tasks = draw(site, kind, robots, trips, seed, stagger=2.0)
+    places = [place for own in tasks.own for place in own]
+    assert len(set(places)) == len(places), "a place belongs to one robot"
+    assert sum(len(goals) for goals in tasks.goals) == trips
+    assert max(map(len, tasks.goals)) - min(map(len, tasks.goals)) <= 1
+    for robot, goals in enumerate(tasks.goals):
+        walk = [tasks.starts[robot], *goals]
+        assert set(walk) <= set(tasks.own[robot])
+        assert all(here != there for here, there in pairwise(walk)), "no trip to where one stands"
+    assert all(0 <= delay <= 2.0 for delay in tasks.delays)
+    assert len(tasks.names) == len(set(tasks.names)) == len(tasks.places)
+    assert all(site.standable(place[:2], RADIUS) for place in tasks.places)
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_the_same_seed_gives_the_same_stream_and_another_one_does_not(kind):
+    first, again, other = (draw(SITES[2], kind, seed=seed) for seed in (1, 1, 2))
+    assert (first.starts, first.goals) == (again.starts, again.goals)
+    assert (first.starts, first.goals) != (other.starts, other.goals)
+
+
+def test_crossing_robots_go_from_end_to_end_in_both_directions():
+    tasks = draw(corridor_site(Corridor()), "crossing", robots=2)
+    for robot, goals in enumerate(tasks.goals):
+        walk = [tasks.places[place, 0] for place in (tasks.starts[robot], *goals)]
+        west = np.array(walk) < 12
+        assert (west[1:] != west[:-1]).all()
+        assert west[0] == (robot == 0)
+
+
+def test_a_site_with_too_few_stations_gets_further_places():
+    places, names = places_of(open_hall(), 10, RADIUS)
+    assert len(places) == 10
+    assert names[6:] == ("place1", "place2", "place3", "place4")
+    gaps = np.hypot(*(places[:, None, :2] - places[None, :, :2]).transpose(2, 0, 1)) + 10 * np.eye(10)
+    assert gaps.min() > 1.2
+
+
+def test_a_place_on_which_a_robot_would_close_a_passage_is_nobodys_goal():
+    walls = [(8, 0, 12, 4.4), (8, 5.6, 12, 10)]  # leaves an aisle of 1.2 m
+    stations = [station("west", 2, 5), station("aisle", 10, 5), station("east", 18, 5), station("corner", 2, 1)]
+    _, names = places_of(hall(boxes=walls, stations=stations), 4, RADIUS)
+    assert "aisle" not in names
+    assert {"west", "east", "corner"} <= set(names)
+
+
+def test_a_robot_that_waits_in_the_only_aisle_closes_the_way():
+    site = hall(boxes=[(8, 0, 12, 4.4), (8, 5.6, 12, 10)])
+    places = np.array([(2, 5, 0), (18, 5, 0), (10, 5, 0), (2, 2, 0)], float)
+    assert ways_stay_open(site, places, [((0,), (1,)), ((3,),)], RADIUS)
+    assert not ways_stay_open(site, places, [((0,), (1,)), ((2, 3),)], RADIUS)
+
+
+def test_a_site_that_is_too_small_is_refused_with_its_name():
+    with pytest.raises(ValueError, match=r"site 'hall' .* use fewer robots"):
+        draw(hall(width=4, depth=4, stations=[station("a", 1, 1), station("b", 3, 3)]), robots=12)
