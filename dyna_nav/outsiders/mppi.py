@@ -2,8 +2,8 @@
 
 The package samples, weighs and averages the command sequences of all robots in one batch (``MPPI_Batched``); what a
 sequence leads to and what that costs is told it here: the learned ensemble or ideal kinematics, and Dyna-2's own
-shaped reward with the sign turned, so that both planners want the same. Commands are continuous. Needs the extra
-``outsiders``.
+shaped reward with the sign turned, so that both planners want the same. Commands are continuous. A collision monitor
+brakes for the laser, because the average of two good ways can be a bad one. Needs the extra ``outsiders``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pytorch_mppi import MPPI_Batched
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, Reward, RobotModel
+from dyna_nav.outsiders.laser_brake import speed_for_laser
 from dyna_nav.outsiders.surroundings import Surroundings
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.rollouts import judge, live_clearances, steps_to_go
@@ -35,12 +36,13 @@ class MPPIConfig:
     samples: int = parameter(200, "command sequences per robot and cycle", minimum=10, maximum=10_000)
     horizon: int = parameter(20, "steps of a sequence", minimum=1, maximum=100)
     hold: int = parameter(4, "steps that share one sampled deviation", minimum=1, maximum=100)
-    temperature: float = parameter(0.02, "lambda: how much a worse sequence still counts", minimum=1e-6, maximum=100)
-    speed_noise: float = parameter(0.4, "standard deviation of sampled speeds [m/s]", minimum=0.01, maximum=5)
-    turn_noise: float = parameter(0.6, "standard deviation of sampled turn rates [rad/s]", minimum=0.01, maximum=10)
-    margin: float = parameter(0.05, "distance to anything below which it counts as hit [m]", minimum=0, maximum=1)
+    temperature: float = parameter(0.003, "lambda: how much a worse sequence still counts", minimum=1e-6, maximum=100)
+    speed_noise: float = parameter(1.0, "standard deviation of sampled speeds [m/s]", minimum=0.01, maximum=5)
+    turn_noise: float = parameter(1.2, "standard deviation of sampled turn rates [rad/s]", minimum=0.01, maximum=10)
+    margin: float = parameter(0.1, "distance to anything below which it counts as hit [m]", minimum=0, maximum=1)
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
+    brake_margin: float = parameter(0.08, "gap left when braking for the laser [m]", minimum=0, maximum=1)
 
     def __post_init__(self):
         check(self)
@@ -62,7 +64,7 @@ class MPPIController:
         self._model = self._given or KinematicModel(model)
         members = self._model.members
         self._samples = -(-config.samples // members) * members  # every member predicts as many
-        self._robots, self._rng = robots, rng
+        self._robots, self._robot_model = robots, model
         self._radius = model.radius + config.margin
         self._reward = np.array([reward.goal, reward.step, reward.collision])
         tolerance = self._surroundings.tolerance
@@ -84,6 +86,8 @@ class MPPIController:
         commands = np.zeros((self._robots, 2))
         if going.size:
             commands[going] = self._plan(observation, going)
+            allowed = speed_for_laser(observation, self._robot_model, self._config.brake_margin)
+            commands[going, 0] = np.minimum(commands[going, 0], allowed[going])
         self._sent = commands.copy()
         return commands
 

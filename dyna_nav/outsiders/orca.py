@@ -18,6 +18,7 @@ from numba import njit
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, RobotModel, wrap_angle
+from dyna_nav.outsiders.laser_brake import speed_for_laser
 from dyna_nav.outsiders.surroundings import Surroundings
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.rollouts import NO_WAY, steps_to_go
@@ -74,7 +75,8 @@ class OrcaController:
         if going.size:
             velocity = self._avoid(observation, going, self._preferred(observation, going))
             commands[going] = self._drive(observation.pose[going, 2], velocity)
-            commands[going, 0] = np.minimum(commands[going, 0], self._speed_for_laser(observation)[going])
+            allowed = speed_for_laser(observation, self._model, self._config.brake_margin)
+            commands[going, 0] = np.minimum(commands[going, 0], allowed[going])
         return commands
 
     def close(self) -> None:
@@ -141,16 +143,6 @@ class OrcaController:
         error[speed < 0.02] = 0.0  # standing has no direction
         rate = np.clip(error / self._config.turn_time, -self._model.max_turn_rate, self._model.max_turn_rate)
         return np.column_stack([speed * np.maximum(np.cos(error), 0.0) ** 2, rate])
-
-    def _speed_for_laser(self, observation: Observation) -> np.ndarray:
-        """Speed [n] from which each robot can stop before the nearest return in its lane (m/s)."""
-        scan = np.where(np.isfinite(observation.scan), observation.scan, observation.scan_max)
-        ahead, aside = scan * np.cos(observation.scan_angles), np.abs(scan * np.sin(observation.scan_angles))
-        lane = (aside < self._model.radius + 0.02) & (ahead > 0)
-        rim = np.sqrt(np.maximum(self._model.radius**2 - aside**2, 0.0))  # the robot's front is round
-        gap = np.where(lane, ahead - rim, observation.scan_max).min(axis=1) - self._config.brake_margin
-        brake, delay = self._model.deceleration, 2 * STEP
-        return np.sqrt((brake * delay) ** 2 + 2 * brake * np.maximum(gap, 0.0)) - brake * delay
 
 
 @njit(cache=True, nogil=True)
