@@ -36,6 +36,9 @@ class RobotModel:
     radius: float = parameter(
         0.35, "radius of the circle that holds the robot and its load [m]", minimum=0.05, maximum=2
     )
+    room: float = parameter(
+        0.05, "room that the robot needs on either side to drive through a passage [m]", minimum=0, maximum=1
+    )
     max_speed: float = parameter(1.5, "highest forward speed [m/s]", minimum=0.05, maximum=5)
     max_turn_rate: float = parameter(1.2, "highest turn rate [rad/s]", minimum=0.05, maximum=10)
     acceleration: float = parameter(1.2, "highest forward acceleration [m/s^2]", minimum=0.05, maximum=20)

@@ -32,13 +32,13 @@ _SLACK = 0.0005  # a laser return that comes nearer by less has not come nearer 
 class BrakingConfig:
     """Margins of the braking rule."""
 
-    margin: float = parameter(0.06, "distance kept from anything while braking [m]", minimum=0, maximum=1)
-    speed_margin: float = parameter(0.03, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
+    margin: float = parameter(0.03, "distance kept from anything while braking [m]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.05, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
     return_margin: float = parameter(
-        0.05, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
+        0.035, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
     )
     return_speed_margin: float = parameter(
-        0.05, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
+        0.055, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
     )
     # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
     latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)
@@ -85,6 +85,15 @@ def braking_path(pose, twist, previous, command, limits, latency, hold, out):
         yaw += 0.5 * (w + w_next) * PATH_STEP
         v, w = v_next, w_next
         out[k, 0], out[k, 1] = x, y
+
+
+@njit(cache=True, nogil=True)
+def peak_speed(path):
+    """Greatest speed [m/s] along a braking path [points, 2]: margins grow with it, so tight places are passed slowly."""
+    most = 0.0
+    for k in range(1, path.shape[0]):
+        most = max(most, math.hypot(path[k, 0] - path[k - 1, 0], path[k, 1] - path[k - 1, 1]))
+    return most / PATH_STEP
 
 
 @njit(cache=True, nogil=True)
@@ -154,6 +163,7 @@ def admissible_actions(
     path = np.empty((paths.shape[1], 2))
     for action in range(actions.shape[0]):
         braking_path(pose, twist, previous, actions[action], limits, timing[0], timing[1], path)
+        speed = peak_speed(path)
         out[action] = path_is_safe(
-            path, twist[0], paths, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
-        ) and clear_of_returns(path, twist[0], returns, radius, margins)
+            path, speed, paths, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
+        ) and clear_of_returns(path, speed, returns, radius, margins)

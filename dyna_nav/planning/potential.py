@@ -75,11 +75,11 @@ class Lattice:
     origin: tuple[float, float]  # [m] corner of cell (0, 0)
     resolution: float  # [m]
     clearance: np.ndarray  # [rows, cols] greatest clearance inside each cell [m]
-    radius: float  # [m]
+    radius: float  # of the robot and the room that it needs [m]
 
     @staticmethod
     def of(site: Site, robot: RobotModel, config: PotentialConfig) -> Lattice:
-        """Lattice over a site; its cell is free where the robot's centre fits somewhere inside it."""
+        """Lattice over a site; its cell is free where the robot fits, with some room, somewhere inside it."""
         fine = site.map.resolution
         height, width = np.array(site.clearance.shape) * fine
         least = math.sqrt(height * width * HEADINGS / config.nodes)
@@ -91,7 +91,7 @@ class Lattice:
         padded = np.zeros((rows * block, cols * block), np.float32)
         padded[: site.clearance.shape[0], : site.clearance.shape[1]] = site.clearance
         clearance = padded.reshape(rows, block, cols, block).max(axis=(1, 3))
-        return Lattice(tuple(site.map.origin), block * fine, clearance, robot.radius)
+        return Lattice(tuple(site.map.origin), block * fine, clearance, robot.radius + robot.room)
 
 
 @njit(cache=True, nogil=True)

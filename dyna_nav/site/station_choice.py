@@ -14,14 +14,14 @@ from scipy import ndimage
 
 from dyna_nav.site.fields import march
 from dyna_nav.site.occupancy import SiteError
-from dyna_nav.site.stations import RADIUS, Station
+from dyna_nav.site.stations import RADIUS, ROOM, Station
 
 if TYPE_CHECKING:
     from dyna_nav.site.site import Site
 
 LATTICE = 0.1  # spacing of the places considered [m]
 LATTICE_CELLS = 1_000_000  # at most; on larger maps the lattice is coarser
-MARGINS = (0.15, 0.10, 0.05, 0.0)  # room beside a robot on its way [m]; the first that keeps the region whole
+MARGINS = (0.15, 0.10, ROOM)  # room beside a robot on its way [m]; the first that keeps the region whole
 # What a place has to offer, dropped step by step until enough places are found:
 # clearance beyond the radius [m], way around a standing robot, least distance between stations [m].
 STANDARDS = (
@@ -30,7 +30,7 @@ STANDARDS = (
     (0.20, True, 1.6),
     (0.20, False, 1.6),
     (0.10, False, 1.2),
-    (0.00, False, 1.2),
+    (ROOM, False, 1.2),
 )
 
 
@@ -54,7 +54,7 @@ def drivable_region(clearance: np.ndarray, radius: float) -> np.ndarray:
 
     A passage with room to spare is asked for as long as it costs less than a tenth of the roomy places.
     """
-    region = largest_region(clearance >= radius)
+    region = largest_region(clearance >= radius + ROOM)
     roomy = np.count_nonzero(region & (clearance >= radius + 0.3))
     for margin in MARGINS:
         wide = largest_region(clearance >= radius + margin) & region
@@ -71,7 +71,7 @@ def leaves_a_way(site: Site, rows: np.ndarray, cols: np.ndarray, radius: float) 
     """
     reach = (2.0 * radius + 0.2) / site.map.resolution
     margin = math.ceil(reach) + 1
-    passable = np.pad(site.clearance >= radius + 0.05, margin)
+    passable = np.pad(site.clearance >= radius + ROOM, margin)
     angles = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
     ups, acrosses = np.rint(reach * np.sin(angles)).astype(int), np.rint(reach * np.cos(angles)).astype(int)
     before = passable[rows + margin + ups[-1], cols + margin + acrosses[-1]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("pick", "rack", "charger")
 MOST = 20  # the value table has a bin for each
-RADIUS = RobotModel().radius
+RADIUS, ROOM = RobotModel().radius, RobotModel().room
 
 
 @dataclass(frozen=True)
