@@ -89,7 +89,7 @@ def braking_path(pose, twist, previous, command, limits, latency, hold, out):
 
 @njit(cache=True, nogil=True)
 def peak_speed(path):
-    """Greatest speed [m/s] along a braking path [points, 2]: margins grow with it, so tight places are passed slowly."""
+    """Greatest speed [m/s] along a braking path [points, 2]; margins grow with it: tight places are passed slowly."""
     most = 0.0
     for k in range(1, path.shape[0]):
         most = max(most, math.hypot(path[k, 0] - path[k - 1, 0], path[k, 1] - path[k - 1, 1]))

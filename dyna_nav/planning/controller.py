@@ -20,6 +20,7 @@ from dyna_nav.mdp import STEP, STOP, Bins, GoalTolerance, Reward, RobotModel, ac
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
+from dyna_nav.planning.making_way import MakingWay, MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
@@ -32,7 +33,8 @@ from dyna_nav.world_model.runtime import WorldModel
 
 ROUTE_PENDING = "route is being computed"
 HEMMED_IN = "nothing admissible but braking"
-WAITS = (ROUTE_PENDING, HEMMED_IN)  # reasons to stand that are part of driving; any other is a safe-stop
+MAKES_WAY = "makes way for another robot"
+WAITS = (ROUTE_PENDING, HEMMED_IN, MAKES_WAY)  # reasons to stand that are part of driving; any other is a safe-stop
 
 _LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
 _REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
@@ -47,6 +49,7 @@ class PlannerConfig:
     braking: BrakingConfig = field(default_factory=BrakingConfig)
     obstacles: ObstacleConfig = field(default_factory=ObstacleConfig)
     potential: PotentialConfig = field(default_factory=PotentialConfig)
+    making_way: MakingWayConfig = field(default_factory=MakingWayConfig)
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
     reward: Reward = field(default_factory=Reward)
     bins: Bins = field(default_factory=Bins)
@@ -153,6 +156,7 @@ class Dyna2Controller:
         self._store = PotentialStore(lattice, model, config.tolerance, config.potential)
         self._live = LiveMap(site, model.radius, config.obstacles)
         self._standing = StandingObstacles(lattice)
+        self._making_way = MakingWay(lattice, robots, model.radius, config.making_way)
         self._detour: list[Future | None] = [None] * robots  # potentials around what stands in the way
         self._rerouted = -math.inf  # when the potentials were last asked for anew [s]
         self._route_version = 0
@@ -201,6 +205,7 @@ class Dyna2Controller:
         self._arrived[robot] = False
         self._ready[robot] = False
         self._dyna2.forget(robot)
+        self._making_way.forget(robot)
         self._drop(self._potential, robot)
         self._drop(self._detour, robot)
         if goal is None:
@@ -239,8 +244,10 @@ class Dyna2Controller:
         state = self._state(observation, present, found)
         self._remember(state, observation.time - self._time)
         self._live.update(observation, present)
+        self._make_way(observation.time, state)
         self._reroute(observation.time)
         self._time = observation.time
+        there = self._making_way.making_way & ~(state.planned | state.fallback)
         for robot in range(self._robots):
             if np.isnan(self._goal[robot, 0]) or self._arrived[robot]:
                 continue
@@ -252,6 +259,8 @@ class Dyna2Controller:
                 reasons[robot] = "no way leads to the goal"
             elif found.novel[robot]:
                 reasons[robot] = found.reason[robot]
+            elif there[robot]:
+                reasons[robot] = MAKES_WAY
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
         commands = self._actions[plan.action]
         commands[~(state.planned | state.fallback)] = 0.0
@@ -306,6 +315,21 @@ class Dyna2Controller:
         for robot in np.flatnonzero(self._ready & present):
             self._reachable[robot] = self._dyna2.reachable(robot, observation.pose[robot])
 
+    def _make_way(self, now: float, state: FleetState) -> None:
+        """Send robots that block each other to refuges, and on to their goals when that has helped."""
+        for robot in self._making_way.update(now, state.pose, state.planned | state.fallback, self._dyna2.fields):
+            self._ready[robot] = False
+            self._dyna2.forget(robot)
+            self._drop(self._detour, robot)
+            self._drop(self._potential, robot)
+            self._potential[robot] = self._store.request(self._target[robot])
+
+    @property
+    def _target(self) -> np.ndarray:
+        """[robots, 3] where each robot drives to: its refuge, or else its goal."""
+        making_way = self._making_way
+        return np.where(making_way.making_way[:, None], making_way.refuge, self._goal)
+
     def _reroute(self, now: float) -> None:
         """Ask for potentials around what stands in the way, when that has changed, and not all the time."""
         elapsed = now - self._time
@@ -315,7 +339,7 @@ class Dyna2Controller:
         if self._standing.version == self._route_version or now - self._rerouted < _REROUTE_PERIOD:
             return
         self._rerouted, self._route_version = now, self._standing.version
-        for robot in np.flatnonzero(self._ready & ~self._arrived):
+        for robot in np.flatnonzero(self._ready & ~self._arrived & ~self._making_way.making_way):
             self._drop(self._detour, robot)
             self._detour[robot] = self._store.request(self._goal[robot], self._standing.blocked, self._standing.version)
 
@@ -327,12 +351,14 @@ class Dyna2Controller:
         with np.errstate(invalid="ignore"):  # who was pushed away has to come again
             self._arrived &= ~(np.hypot(*(pose - self._goal)[:, :2].T) > tolerance.position)
             self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, tolerance)
-        able = present & self._ready & self._reachable & ~self._arrived & ~found.novel
+        target = self._target
+        there = self._making_way.making_way & goal_reached(pose, twist[:, 0], target, tolerance)  # in its refuge
+        able = present & self._ready & self._reachable & ~self._arrived & ~found.novel & ~there
         return FleetState(
             pose=pose,
             twist=twist,
             battery=battery,
-            goal=self._goal.copy(),
+            goal=target,
             previous=self._sent,
             goal_index=self._goal_index.copy(),
             planned=able & ~found.distrusted,
@@ -346,7 +372,7 @@ class Dyna2Controller:
         if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
             return
         dyna2 = self._dyna2
-        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held):
+        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held & ~self._making_way.making_way):
             if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
                 continue
             before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])

@@ -1,0 +1,227 @@
+"""Making way: robots that stand in each other's way, where there is no way round.
+
+Routes around what stands (standing.py) help where there is another way. In an aisle that holds one robot there is none:
+one has to back out. Among robots that have not got anywhere for a while and stand close to each other, the one that has
+the shortest way to a refuge drives there: a place that no way of the others touches. It waits until what is left of
+their ways leads clear of its retreat. In a queue the last one is the first that finds a refuge, then the next.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.ndimage import distance_transform_edt
+
+from dyna_nav.parameters import parameter
+from dyna_nav.planning.potential import UNREACHABLE, Lattice
+
+_PROGRESS = 0.3  # a robot that has come no farther than this has not got anywhere [m]
+_PERIOD = 0.5  # time between two looks at who is blocked [s]
+
+
+@dataclass(frozen=True)
+class MakingWayConfig:
+    """When robots make way for each other, and for how long."""
+
+    patience: float = parameter(
+        4.0, "time without progress after which robots in each other's way act [s]", minimum=0.5, maximum=600
+    )
+    near: float = parameter(1.2, "robots with a smaller gap are in each other's way [m]", minimum=0.1, maximum=10)
+    gap: float = parameter(0.2, "room between a refuge and the ways of the others [m]", minimum=0, maximum=5)
+    longest: float = parameter(30.0, "longest time that a robot stays in a refuge [s]", minimum=1, maximum=3600)
+
+
+@dataclass
+class _Retreat:
+    """One robot making way."""
+
+    since: float  # [s]
+    waits_for: tuple[int, ...]
+    touched: np.ndarray  # bool [rows, cols]: cells whose distance to the retreat is too small for others
+
+
+@njit(cache=True, nogil=True)
+def flood(passable, row, col):
+    """Way from one cell to all others that can be reached through passable cells [rows, cols], eight neighbours each.
+
+    Returns distance [rows, cols] in cells (inf: out of reach; the start need not be passable) and the flat index of the
+    cell before it (-1: none).
+    """
+    rows, cols = passable.shape
+    distance = np.full((rows, cols), np.inf)
+    before = np.full(rows * cols, -1, np.int64)
+    queue = np.empty(rows * cols, np.int64)
+    distance[row, col] = 0.0
+    queue[0] = row * cols + col
+    head, tail = 0, 1
+    while head < tail:
+        cell = queue[head]
+        head += 1
+        r, c = cell // cols, cell % cols
+        for k in range(8):  # straight neighbours first
+            dr = (0, 0, 1, -1, 1, 1, -1, -1)[k]
+            dc = (1, -1, 0, 0, 1, -1, 1, -1)[k]
+            nr, nc = r + dr, c + dc
+            if 0 <= nr < rows and 0 <= nc < cols and passable[nr, nc] and math.isinf(distance[nr, nc]):
+                distance[nr, nc] = distance[r, c] + math.sqrt(dr * dr + dc * dc)
+                before[nr * cols + nc] = cell
+                queue[tail] = nr * cols + nc
+                tail += 1
+    return distance, before
+
+
+@njit(cache=True, nogil=True)
+def way_of(field, row, col):
+    """Cells [k, 2] (row, col) down a potential [rows, cols, headings] from a cell to where it is lowest."""
+    rows, cols, headings = field.shape
+    cells = np.empty((rows * cols, 2), np.int64)
+    count = 0
+    here = np.inf
+    while count < rows * cols:
+        cells[count] = row, col
+        count += 1
+        best, best_row, best_col = here, -1, -1
+        for dr in range(-1, 2):
+            for dc in range(-1, 2):
+                r, c = row + dr, col + dc
+                if r < 0 or c < 0 or r >= rows or c >= cols or (dr == 0 and dc == 0):
+                    continue
+                least = np.inf
+                for h in range(headings):
+                    least = min(least, field[r, c, h])
+                if least < best:
+                    best, best_row, best_col = least, r, c
+        if best_row < 0 or best >= UNREACHABLE:
+            break
+        row, col, here = best_row, best_col, best
+    return cells[:count]
+
+
+class MakingWay:
+    """Who makes way, and where to: ``refuge`` [robots, 3] (map frame; NaN: drives to its goal)."""
+
+    def __init__(self, lattice: Lattice, robots: int, radius: float, config: MakingWayConfig):
+        self._lattice, self._radius, self._config = lattice, radius, config
+        self._passable = lattice.clearance >= lattice.radius
+        self._anchor = np.full((robots, 2), np.nan)  # where each robot was when it last got somewhere
+        self._since = np.full(robots, np.nan)  # and when [s]
+        self._looked = -math.inf
+        self._retreats: dict[int, _Retreat] = {}
+        self.refuge = np.full((robots, 3), np.nan)
+
+    @property
+    def making_way(self) -> np.ndarray:
+        """bool [robots]."""
+        return ~np.isnan(self.refuge[:, 0])
+
+    def forget(self, robot: int) -> None:
+        """A robot has a new goal: it makes way no more, and its patience begins anew."""
+        self._retreats.pop(robot, None)
+        self.refuge[robot] = self._anchor[robot] = np.nan
+
+    def update(self, now: float, pose: np.ndarray, under_way: np.ndarray, fields: np.ndarray) -> list[int]:
+        """Look at who is blocked; returns the robots whose refuge has changed.
+
+        now [s]; pose [robots, 3] (NaN: unknown); under_way bool [robots]: drives to goal or refuge; fields [robots,
+        rows, cols, headings]: the potential that each of these follows.
+        """
+        moved = ~(np.hypot(*(pose[:, :2] - self._anchor).T) <= _PROGRESS)  # NaN: nothing is known yet
+        begin = moved | ~under_way
+        self._anchor[begin], self._since[begin] = pose[begin, :2], now
+        if now - self._looked < _PERIOD:
+            return []
+        self._looked = now
+        ways: dict[int, np.ndarray] = {}
+
+        def way(robot: int) -> np.ndarray:
+            if robot not in ways:
+                ways[robot] = way_of(fields[robot], *self._cell(pose[robot]))
+            return ways[robot]
+
+        changed = self._release(now, pose, under_way, way)
+        blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
+        for group in self._groups(pose, blocked):
+            robot = self._send_one_away(now, group, pose, way)
+            if robot is not None:
+                changed.append(robot)
+        return changed
+
+    def _release(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
+        """End the retreats that nobody needs any more, and those that have lasted too long."""
+        over = []
+        for robot, retreat in self._retreats.items():
+            hinders = any(
+                under_way[other] and not self.making_way[other] and retreat.touched[tuple(way(other).T)].any()
+                for other in retreat.waits_for
+                if not np.isnan(pose[other, 0])
+            )
+            if not hinders or now - retreat.since > self._config.longest:
+                over.append(robot)
+        for robot in over:
+            self.forget(robot)
+        return over
+
+    def _groups(self, pose: np.ndarray, blocked: np.ndarray) -> list[list[int]]:
+        """Blocked robots that stand close to each other, two at least."""
+        left, groups = list(np.flatnonzero(blocked)), []
+        while left:
+            group = [left.pop()]
+            for member in group:
+                gaps = np.hypot(*(pose[left, :2] - pose[member, :2]).T) - 2 * self._radius
+                near = [robot for robot, gap in zip(left, gaps, strict=True) if gap < self._config.near]
+                group += near
+                left = [robot for robot in left if robot not in near]
+            if len(group) > 1:
+                groups.append(sorted(int(robot) for robot in group))
+        return groups
+
+    def _send_one_away(self, now: float, group: list[int], pose: np.ndarray, way) -> int | None:
+        """The member with the shortest way to a refuge gets it; None when nobody finds one."""
+        best, chosen = math.inf, None
+        for robot in group:
+            others = [other for other in group if other != robot]
+            clear = self._away_from(np.concatenate([way(other) for other in others]))
+            passable = self._passable & self._clear_of_robots(robot, pose)
+            distance, before = flood(passable, *self._cell(pose[robot]))
+            distance[~clear] = np.inf
+            cell = int(np.argmin(distance))
+            if distance.flat[cell] < best:
+                best, chosen = distance.flat[cell], (robot, others, cell, before)
+        if chosen is None:
+            return None
+        robot, others, cell, before = chosen
+        row, col = divmod(cell, self._passable.shape[1])
+        x, y = (np.array([col, row]) + 0.5) * self._lattice.resolution + self._lattice.origin
+        retreat = []
+        while cell >= 0:
+            retreat.append(divmod(cell, self._passable.shape[1]))
+            cell = int(before[cell])
+        self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.array(retreat)))
+        self.refuge[robot] = x, y, math.atan2(y - pose[robot, 1], x - pose[robot, 0])
+        self._since[group] = now  # the others wait and see
+        return robot
+
+    def _away_from(self, cells: np.ndarray) -> np.ndarray:
+        """bool [rows, cols]: farther from all the cells [k, 2] than two robots and the gap between them."""
+        taken = np.zeros(self._passable.shape, bool)
+        taken[tuple(cells.T)] = True
+        return distance_transform_edt(~taken) * self._lattice.resolution >= 2 * self._radius + self._config.gap
+
+    def _clear_of_robots(self, robot: int, pose: np.ndarray) -> np.ndarray:
+        """bool [rows, cols]: where a robot's centre does not touch any other robot."""
+        rows, cols = self._passable.shape
+        y, x = np.ogrid[:rows, :cols]
+        clear = np.ones((rows, cols), bool)
+        for other in np.flatnonzero(~np.isnan(pose[:, 0])):
+            if other != robot:
+                col, row = (pose[other, :2] - self._lattice.origin) / self._lattice.resolution - 0.5
+                clear &= (x - col) ** 2 + (y - row) ** 2 >= (2 * self._radius / self._lattice.resolution) ** 2
+        return clear
+
+    def _cell(self, pose: np.ndarray) -> tuple[int, int]:
+        col, row = np.floor((pose[:2] - self._lattice.origin) / self._lattice.resolution).astype(int)
+        rows, cols = self._passable.shape
+        return min(max(int(row), 0), rows - 1), min(max(int(col), 0), cols - 1)
