@@ -7,6 +7,8 @@ import numpy as np
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.planning import Dyna2Controller
+from dyna_nav.planning.making_way import flood, way_of
+from dyna_nav.planning.potential import HEADINGS
 from dyna_nav.site import Site
 
 CYCLES = 4  # a few, because some kernels have work only once something was observed or planned before
@@ -42,4 +44,6 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
                 scan_max=12.0,
             )
         )
+    flood(np.ones((2, 2), bool), 0, 0)  # robots that block each other are rare: their kernels would be
+    way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)  # compiled in the middle of a run
     controller.close()
