@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.corridor import corridor_site
+from dyna_nav.evaluation.distances import Distances
 from dyna_nav.evaluation.scenario import TASK_KINDS, Corridor, Tasks
 from dyna_nav.evaluation.tasks import draw_tasks, places_of, ways_stay_open
 from dyna_nav.site import resolve_site
@@ -80,6 +81,17 @@ def test_a_robot_that_waits_in_the_only_aisle_closes_the_way():
     places = np.array([(2, 5, 0), (18, 5, 0), (10, 5, 0), (2, 2, 0)], float)
     assert ways_stay_open(site, places, [((0,), (1,)), ((3,),)], RADIUS)
     assert not ways_stay_open(site, places, [((0,), (1,)), ((2, 3),)], RADIUS)
+
+
+def test_a_path_is_as_long_as_the_distance_says_and_touches_nothing():
+    site = resolve_site("random:3")
+    tasks = draw(site, robots=2)
+    distances = Distances(site, tasks.places, RADIUS)
+    for start, goal in ((0, 3), (2, 5), (4, 1)):
+        path = distances.path(start, goal)
+        length = np.hypot(*np.diff(path, axis=0).T).sum()
+        assert length == pytest.approx(distances.length(tasks.places[start, :2], goal), rel=0.02)
+        assert site.clearance_at(path).min() > RADIUS - 0.06
 
 
 def test_a_site_that_is_too_small_is_refused_with_its_name():

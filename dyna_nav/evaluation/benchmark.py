@@ -138,6 +138,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "wait_ms_p99": _rounded(float(np.percentile(waits, 99)) if len(waits) else None),
         "simulated_s": round(simulated, 1),
         "real_time_factor": _rounded(simulated / wall),
+        "real_time_factor_cpu": _rounded(simulated / sum(run.cpu_s for run in runs)),
         "version": runs[0].version,
     }
 

@@ -9,7 +9,10 @@ import numpy as np
 from dyna_nav.site import Site
 from dyna_nav.site.fields import distance_at, geodesic_distance
 
-_NEIGHBOURS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+_LEAP = 8  # cells from one point of a path to the next
+_SPAN = np.arange(-_LEAP, _LEAP + 1)
+_RING = np.argwhere(np.abs(np.hypot(_SPAN[:, None], _SPAN) - _LEAP) < 0.5) - _LEAP  # [k, 2] cells about that far away
+_RING_LENGTH = np.hypot(*_RING.T)  # [k] cells
 
 
 class Distances:
@@ -37,17 +40,20 @@ class Distances:
         return float(self.field(place)[rows[nearest], cols[nearest]] + away[nearest])
 
     def path(self, start: int, goal: int) -> np.ndarray:
-        """Points [k, 2] (m, map frame), a cell apart, on a shortest way from one place to another."""
+        """Points [k, 2] (m, map frame), eight cells apart, on a shortest way from one place to another."""
         field, grid = self.field(goal), self._site.map
-        row, col = (int(index) for index in grid.cell_of(self._places[start, :2]))
+        cell = np.array(grid.cell_of(self._places[start, :2]))
+        left = self.length(self._places[start, :2], goal)
         points = [self._places[start, :2]]
-        while True:
-            best, step = field[row, col], None
-            for up, across in _NEIGHBOURS:
-                i, j = row + up, col + across
-                if 0 <= i < field.shape[0] and 0 <= j < field.shape[1] and field[i, j] < best:
-                    best, step = field[i, j], (i, j)
-            if step is None:  # the goal's cell, or the start lies where no way leads
-                return np.array([*points, self._places[goal, :2]])
-            row, col = step
-            points.append(grid.position_of(row, col))
+        while left > _LEAP * grid.resolution:
+            around = cell + _RING
+            inside = ((around >= 0) & (around < field.shape)).all(axis=1)
+            around, way = around[inside], _RING_LENGTH[inside] * grid.resolution
+            # On a shortest way the distance falls by what is walked; everywhere else by less.
+            best = int(np.argmin(field[around[:, 0], around[:, 1]] + way))
+            cell, before = around[best], left
+            left = float(field[cell[0], cell[1]])
+            if not left < before:  # only from where no way leads
+                break
+            points.append(grid.position_of(*cell))
+        return np.array([*points, self._places[goal, :2]])

@@ -90,7 +90,7 @@ class Episode:
 
     def run(self) -> EpisodeResult:
         """Drive all trips. Raises ControllerError for a controller that raises or returns what is no command."""
-        began = time.monotonic()
+        began, computed = time.monotonic(), time.process_time()
         rng = np.random.default_rng([self._course.seed, CONTROLLER_STREAM])
         try:
             self._driver.reset(self._course.site, rng, self._model)
@@ -99,7 +99,7 @@ class Episode:
         finally:
             self._driver.close()
         self._stops.close(self._simulation.time, self._simulation.true_pose)
-        return self._result(time.monotonic() - began)
+        return self._result(time.monotonic() - began, time.process_time() - computed)
 
     # One step, in the order in which it happens.
 
@@ -233,7 +233,7 @@ class Episode:
 
     # What it comes to.
 
-    def _result(self, wall: float) -> EpisodeResult:
+    def _result(self, wall: float, cpu: float) -> EpisodeResult:
         simulation = self._simulation
         pose, speed = np.array(self._pose), np.array(self._speed)
         trips = [self._row(*entry, pose, speed) for entry in self._finished if not entry[0].void]
@@ -243,7 +243,7 @@ class Episode:
             collisions=simulation.collisions, near_misses=self._near.near_misses, stops=self._stops.stops,
             stop_reasons=self._reasons, plan_ms=np.array(self._driver.plan_ms), wait_ms=np.array(self._driver.wait_ms),
             pose=pose, speed=speed, driving=np.array(self._driving), pallets=self._happenings.placed(),
-            walkers=self._walker_tracks(), simulated_s=simulation.time, wall_s=wall,
+            walkers=self._walker_tracks(), simulated_s=simulation.time, wall_s=wall, cpu_s=cpu,
             version=self._driver.version,
         )  # fmt: skip
 

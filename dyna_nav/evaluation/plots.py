@@ -175,6 +175,10 @@ def _panels(
         axes.set_title(f"{label}: {panel(axes, runs)}", fontsize=10, loc="left")
     for axes in grid[len(by_label) :]:
         axes.remove()
+    for k, axes in enumerate(grid[: len(by_label)]):
+        axes.set_ylabel("y [m]" if k % columns == 0 else "")
+        axes.set_xlabel("x [m]" if k + columns >= len(by_label) else "")
+        axes.tick_params(labelbottom=k + columns >= len(by_label))
     figure.suptitle(title)
     return figure
 
@@ -188,8 +192,7 @@ def _draw_map(axes: Axes, site: Site) -> None:
     axes.imshow(picture, origin="lower", extent=(x0, x0 + width, y0, y0 + depth), interpolation="nearest")
     for station in site.stations:
         axes.plot(station.x, station.y, "s", ms=3.5, mfc="none", mec=QUIET, mew=0.9, zorder=2.5)
-    axes.set(xlim=(x0, x0 + width), ylim=(y0, y0 + depth), aspect="equal", xlabel="x [m]", ylabel="y [m]")
-    axes.label_outer()
+    axes.set(xlim=(x0, x0 + width), ylim=(y0, y0 + depth), aspect="equal")
     axes.tick_params(labelsize=8)
 
 

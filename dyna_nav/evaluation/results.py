@@ -56,4 +56,5 @@ class EpisodeResult:
     walkers: np.ndarray  # [steps, walkers, 2] float32
     simulated_s: float
     wall_s: float
+    cpu_s: float  # of the process: what it costs however busy the machine is
     version: str  # of the controller's model, "" when it has none
