@@ -20,13 +20,13 @@ from dyna_nav.baselines.pursuit import PursuitConfig, nearest_index, pursue
 from dyna_nav.baselines.recovery import Behaviour, Recovery, RecoveryConfig
 from dyna_nav.baselines.route import Route, RoutePlanner
 from dyna_nav.baselines.tracking import Tracker, TrackingConfig
+from dyna_nav.baselines.traffic import Traffic, TrafficConfig
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached, wrap_angle
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import braking_path
 from dyna_nav.site import Site
 
-_STANDING = 0.15  # slower robots are obstacles for the planner, faster ones are predicted [m/s]
 _NEAR = 4.0  # returns within this distance matter to the monitor [m]
 
 
@@ -39,15 +39,13 @@ class BaselineConfig:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    traffic: TrafficConfig = field(default_factory=TrafficConfig)
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
     replan_period: float = parameter(1.0, "time between two plans [s]", minimum=0.1, maximum=60)
     blocked_period: float = parameter(0.4, "time between two plans of a blocked robot [s]", minimum=0.1, maximum=60)
     blocked_reach: float = parameter(4.0, "way ahead that is checked for blockage [m]", minimum=0.5, maximum=50)
     stray: float = parameter(0.3, "farther off its path a robot plans anew [m]", minimum=0.05, maximum=5)
     stay: float = parameter(0.9, "a new path must cost less than this share of the old one", minimum=0.1, maximum=1)
-    predict_time: float = parameter(3.0, "others are predicted for so long in the costmap [s]", minimum=0, maximum=10)
-    predict_cost: float = parameter(6.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
-    keep_right: float = parameter(0.5, "oncoming traffic is passed this far to the right [m]", minimum=0, maximum=2)
 
 
 class _Robot:
@@ -104,7 +102,8 @@ class AStarController:
         ]
         self._field = np.ascontiguousarray(site.clearance, np.float32)
         self._geometry = (float(site.map.origin[0]), float(site.map.origin[1]), float(site.map.resolution))
-        self._trackers = [Tracker(model.radius, self._field, self._geometry, config.tracking) for _ in range(robots)]
+        trackers = [Tracker(model.radius, self._field, self._geometry, config.tracking) for _ in range(robots)]
+        self._traffic = Traffic(trackers, self.knows_fleet, model, config.traffic, config.monitor)
         self._horizon = zones.horizon_points(model, config.monitor)
         self._limits = (model.acceleration, model.deceleration, model.turn_acceleration)
         self._sent = np.zeros((robots, 2))
@@ -133,38 +132,32 @@ class AStarController:
     def act(self, observation: Observation) -> np.ndarray:
         """Commands [robots, 2] (m/s, rad/s); robots without a goal or with bad inputs get zero."""
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        movers = self._perceive(observation, present)
+        routes = [None if robot.arrived else robot.route for robot in self._robots]
+        self._traffic.update(observation, present, routes)
+        self._perceive(observation, present)
         commands = np.zeros((len(self._robots), 2))
         paths = self._braking_paths(observation, present)
         for rank, robot in enumerate(order := self._right_of_way(observation, present)):
-            commands[robot] = self._drive(robot, observation, present, movers[robot], paths, order[:rank])
+            commands[robot] = self._drive(robot, observation, paths, order[:rank])
             self._publish(paths[robot], observation, robot, commands[robot])
         self._sent = commands.copy()
         return commands
 
     # Perceive.
 
-    def _perceive(self, observation: Observation, present: np.ndarray) -> list[np.ndarray]:
-        """Enter the scans into the costmap; what moves around each robot, [k, 4]: x, y, velocity (map frame)."""
-        pose, twist = observation.pose, observation.twist
-        velocity = twist[:, :1] * np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], axis=1)
+    def _perceive(self, observation: Observation, present: np.ndarray) -> None:
+        """Enter the scans into the costmap, without what moves."""
         reach = self._model.radius + self.config.costmap.explained
-        movers = [np.empty((0, 4))] * len(self._robots)
         for robot in np.flatnonzero(present):
-            scan = observation.scan[robot]
-            if self.knows_fleet:
-                others = np.flatnonzero(present & (np.arange(len(present)) != robot))
-                movers[robot] = np.concatenate([pose[others, :2], velocity[others]], axis=1)
-            else:
-                movers[robot] = self._trackers[robot].update(
-                    observation.time, pose[robot], scan, observation.scan_angles
-                )
-            discs = np.column_stack([movers[robot][:, :2], np.full(len(movers[robot]), reach)])
-            layer = 0 if self.knows_fleet else robot
+            others = self._traffic.now[robot][:, :2]
             self._costmap.observe(
-                layer, observation.time, pose[robot], discs, scan, observation.scan_angles, observation.scan_max
-            )
-        return movers
+                self._layer(robot), observation.time, observation.pose[robot],
+                np.column_stack([others, np.full(len(others), reach)]), observation.scan[robot],
+                observation.scan_angles, observation.scan_max,
+            )  # fmt: skip
+
+    def _layer(self, robot: int) -> int:
+        return 0 if self.knows_fleet else robot
 
     def _right_of_way(self, observation: Observation, present: np.ndarray) -> list[int]:
         """Robots that drive, the one that goes first first: whoever has least way to go."""
@@ -183,13 +176,13 @@ class AStarController:
 
     # Plan.
 
-    def _plan(self, number: int, observation: Observation, present: np.ndarray, movers: np.ndarray) -> None:
+    def _plan(self, number: int, observation: Observation) -> None:
         """Find a way to the goal on the costmap as it is now; keep the old one while it is nearly as good."""
         robot, pose, config = self._robots[number], observation.pose[number], self.config
         robot.planned = observation.time
         robot.next_plan = observation.time + config.replan_period + (robot.phase if robot.fresh else 0.0)
         robot.fresh = False
-        cost = self._costs(number, observation, present, movers)
+        cost = self._costs(number, observation)
         old = None if robot.refuge else robot.route
         robot.refuge = False
         new = self._planner.route(pose, robot.goal, cost)
@@ -201,60 +194,48 @@ class AStarController:
                 return
         robot.route = new
 
-    def _costs(self, number: int, observation: Observation, present: np.ndarray, movers: np.ndarray) -> np.ndarray:
+    def _costs(self, number: int, observation: Observation) -> np.ndarray:
         """Costmap of a robot with the others in it: standing ones as obstacles, moving ones where they will be."""
-        config, size = self.config, self._model.radius + self.config.monitor.robot_margin
-        pose = observation.pose[number]
-        speeds = np.hypot(movers[:, 2], movers[:, 3])
-        standing = movers[speeds <= _STANDING]
-        discs = np.column_stack([standing[:, :2], np.full(len(standing), size)])
-        soft = []
-        for x, y, vx, vy in movers[speeds > _STANDING]:
-            speed = math.hypot(vx, vy)
-            oncoming = (vx * math.cos(pose[2]) + vy * math.sin(pose[2])) / speed < -0.7
-            for time in np.arange(0.0, config.predict_time, 0.4):
-                there = np.array([x + vx * time, y + vy * time])
-                arrival = np.hypot(*(there - pose[:2])) / self._model.max_speed
-                if abs(arrival - time) > 1.2:
-                    continue
-                if oncoming:  # its right-hand side is its own: both pass on the right
-                    there += config.keep_right * np.array([vy, -vx]) / speed
-                soft.append((*there, 2.0 * size + 0.3, config.predict_cost))
-        layer = 0 if self.knows_fleet else number
-        return self._costmap.costs(layer, observation.time, discs, np.array(soft).reshape(-1, 4))
+        lethal, soft = self._traffic.costs(number, observation.pose[number])
+        return self._costmap.costs(self._layer(number), observation.time, lethal, soft)
 
-    def _blocked(self, route: Route, points: np.ndarray, movers: np.ndarray) -> bool:
+    def _blocked(self, number: int, route: Route, points: np.ndarray) -> bool:
         """Whether something stands on the next metres of a route."""
         ahead = route.points[route.index : route.index + round(self.config.blocked_reach / SPACING)]
-        standing = movers[np.hypot(movers[:, 2], movers[:, 3]) <= _STANDING, :2]
-        for things, reach in ((points, self._model.radius), (standing, 2 * self._model.radius + 0.05)):
-            if len(things) and zones.any_near(ahead, things, reach):
-                return True
-        return False
+        radius, standing = self._model.radius, self._traffic.standing(number)
+        return zones.any_near(ahead, points, radius) or zones.any_near(ahead, standing, 2 * radius + 0.05)
 
     # Drive.
 
-    def _drive(self, number, observation, present, movers, paths, before) -> np.ndarray:
+    def _drive(self, number: int, observation: Observation, paths: np.ndarray, before: list[int]) -> np.ndarray:
         """Command of one robot; ``before`` are those that have the right of way and have chosen already."""
         robot, pose, twist = self._robots[number], observation.pose[number], observation.twist[number]
-        known = movers[:, :2] if self.knows_fleet else np.empty((0, 2))
+        known = self._traffic.now[number][:, :2] if self.knows_fleet else np.empty((0, 2))
         discs = np.column_stack([known, np.full(len(known), self._model.radius + 0.15)])
         buffer = np.empty((len(observation.scan_angles), 2))
         count = zones.returns(pose, observation.scan[number], observation.scan_angles, _NEAR, discs, buffer)
         points = buffer[:count]
         if robot.route is not None:
             robot.route.index = nearest_index(robot.route.points, robot.route.index, pose[0], pose[1])
-        self._recover(number, observation, movers)
-        time = observation.time
-        blocked = robot.route is not None and self._blocked(robot.route, points, movers)
-        strayed = robot.route is not None and _distance(robot.route, pose) > self.config.stray
-        due = time >= robot.next_plan or ((blocked or strayed) and time >= robot.planned + self.config.blocked_period)
-        if due and not robot.refuge:
-            if strayed:
-                robot.route = None  # the old path leads from where the robot is not
-            self._plan(number, observation, present, movers)
-        command, way, turning = self._wanted(robot, pose, twist, points, time)
-        return self._monitored(number, observation, command, way, turning, points, movers, paths, before)
+        self._recover(number, observation)
+        if not robot.refuge and self._plan_is_due(number, observation, points):
+            self._plan(number, observation)
+        command, way, turning = self._wanted(robot, pose, twist, points, observation.time)
+        return self._monitored(number, observation, command, way, turning, points, paths, before)
+
+    def _plan_is_due(self, number: int, observation: Observation, points: np.ndarray) -> bool:
+        """Whether to plan now: in turn, or because the way is blocked, left or in conflict with somebody's."""
+        robot, pose, time = self._robots[number], observation.pose[number], observation.time
+        if time >= robot.next_plan:
+            return True
+        if robot.route is None or time < robot.planned + self.config.blocked_period:
+            return False
+        if _distance(robot.route, pose) > self.config.stray or self._traffic.in_conflict(
+            number, pose, observation.twist[number, 0], robot.route
+        ):
+            robot.route = None  # not to be held on to
+            return True
+        return self._blocked(number, robot.route, points)
 
     def _wanted(self, robot: _Robot, pose, twist, points, time: float) -> tuple[np.ndarray, float, bool]:
         """What pursuit or a recovery asks for, [2] (m/s, rad/s), the way left [m], and whether to turn in any case."""
@@ -287,16 +268,13 @@ class AStarController:
         )  # fmt: skip
         return np.array([speed, turn]), robot.left(), turning
 
-    def _monitored(self, number, observation, command, way, turning, points, movers, paths, before) -> np.ndarray:
+    def _monitored(self, number, observation, command, way, turning, points, paths, before) -> np.ndarray:
         """The command as far as the zones allow it."""
         model, config, horizon = self._model, self.config.monitor, self._horizon
         pose, twist, sent = observation.pose[number], observation.twist[number], self._sent[number]
-        others = paths.copy()
-        others[number] = np.nan
-        if not self.knows_fleet:
-            others = np.full((len(movers), horizon, 2), np.nan)
-            for k, (x, y, vx, vy) in enumerate(movers):
-                zones.extrapolate(np.array([x, y, math.atan2(vy, vx)]), np.array([math.hypot(vx, vy), 0.0]), others[k])
+        others = paths.copy() if self.knows_fleet else self._traffic.straight_on(number, horizon)
+        if self.knows_fleet:
+            others[number] = np.nan
         nobody = others[:0]
         margin = config.margin + config.speed_margin * abs(twist[0])
         apart = np.full(len(others), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
@@ -317,7 +295,9 @@ class AStarController:
             hold = min(config.time_to_collision, way / full[0])
             shares.append(max(share(full, hold, horizon, points, nobody, apart[:0]), config.approach_speed / full[0]))
             if self.knows_fleet and before:
-                shares.append(self._yielded(number, observation, full, before))
+                shares.append(
+                    self._traffic.yielded(number, before, pose, twist, sent, full, self._limits, config.latency)
+                )
             command = _scaled(full, min(1.0, *shares), turning)
         stop = 3 + math.ceil((config.latency + STEP + max(abs(twist[0]), abs(command[0])) / model.deceleration) / 0.05)
         count = horizon if self.knows_fleet else min(stop, horizon)
@@ -327,38 +307,13 @@ class AStarController:
         turn = np.array([0.0, full[1]])
         return turn if turn[1] and share(turn, STEP, count, points, others, apart) == 1.0 else np.zeros(2)
 
-    def _yielded(self, number, observation, command, before) -> float:
-        """Share of the command that leaves the way to those who have the right of it."""
-        config, pose, twist = self.config.monitor, observation.pose, observation.twist
-        flows = np.full((len(before), self._horizon, 2), np.nan)
-        for k, other in enumerate(before):
-            route = self._robots[other].route
-            if route is None or np.hypot(*(pose[other] - pose[number])[:2]) > 8.0:
-                continue
-            pace = max(abs(twist[other, 0]), abs(self._sent[other, 0]))
-            if pace > _STANDING:
-                zones.follow(route.points, route.index, pose[other, 0], pose[other, 1], pace, flows[k])
-        flows = flows[np.isfinite(flows[:, 0, 0])]
-        if not len(flows):
-            return 1.0
-        reaches = np.full(len(flows), 2 * self._model.radius + config.yield_gap)
-        count = min(self._horizon, 1 + math.ceil(config.yield_time / 0.05))
-        nothing = (np.empty((0, 2)), flows, reaches, self._field, self._geometry, 0.0, -math.inf)
-        arguments = (pose[number], twist[number], self._sent[number])
-        stand = zones.stand_is_free(*arguments, count, self._limits, config.latency, *nothing)
-        if not stand:  # standing would be in the way as well: the planner has to lead it out
-            return 1.0
-        return zones.free_share(
-            *arguments, command, False, config.yield_time, count, zones.SCALES, self._limits, config.latency, *nothing
-        )
-
     # Recover.
 
-    def _recover(self, number: int, observation: Observation, movers: np.ndarray) -> None:
+    def _recover(self, number: int, observation: Observation) -> None:
         """Begin, go on with or end a recovery of one robot."""
         robot, pose, time = self._robots[number], observation.pose[number], observation.time
         recovery, config = robot.recovery, self.config.recovery
-        layer = 0 if self.knows_fleet else number
+        layer = self._layer(number)
         if recovery.behaviour is not None:
             self._continue(robot, pose, time)
             return
@@ -385,12 +340,12 @@ class AStarController:
         elif behaviour is Behaviour.SPIN:
             robot.extent = recovery.duration(config.spin) * recovery.sign()
         elif behaviour is Behaviour.RETREAT:
-            self._retreat(number, observation, movers)
+            self._retreat(number, observation)
 
-    def _retreat(self, number: int, observation: Observation, movers: np.ndarray) -> None:
+    def _retreat(self, number: int, observation: Observation) -> None:
         """Drive to the nearest place off everybody's way that is wide enough for another robot to pass."""
         robot, pose, radius = self._robots[number], observation.pose[number], self._model.radius
-        cost = self._costs(number, observation, None, movers)
+        cost = self._costs(number, observation)
         row, col = np.indices(cost.shape)
         centres = self._costmap.positions(np.stack([row, col], axis=-1))
         away = np.hypot(*(centres - pose[:2]).transpose(2, 0, 1))

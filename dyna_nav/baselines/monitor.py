@@ -175,13 +175,31 @@ def returns(pose, scan, angles, reach, discs, out):
 
 
 @njit(cache=True, nogil=True)
-def stand_is_free(
-    pose, twist, previous, count, limits, latency, points, others, reaches, field, geometry, keep, keep_map
-):
-    """Whether a robot that brakes at once keeps off everything; arguments as in free_share."""
+def _keeps_clear(path, flows, reach):
+    """Whether a path [k, 2] stays ``reach`` [m] off all flows [n, >= k, 2] in step, or comes no nearer than it is."""
+    for n in range(flows.shape[0]):
+        allowed = to_keep(reach, math.hypot(flows[n, 0, 0] - path[0, 0], flows[n, 0, 1] - path[0, 1]))
+        for k in range(1, path.shape[0]):
+            if math.hypot(flows[n, k, 0] - path[k, 0], flows[n, k, 1] - path[k, 1]) < allowed:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def yielding_share(pose, twist, previous, command, hold, count, scales, limits, latency, flows, reach):
+    """Largest share of a command [2] held for ``hold`` [s] that leaves the way to flows [n, >= count, 2]; 0 to stand.
+
+    1 when standing would be in the way as well: then it has to be led out. Other arguments as in free_share.
+    """
     path = np.empty((count, 2))
     braking_path(pose, twist, previous, np.zeros(2), limits, latency, 0.0, path)
-    return is_free(path, count, points, others, reaches, field, geometry, keep, keep_map)
+    if not _keeps_clear(path, flows, reach):
+        return 1.0
+    for scale in scales:
+        braking_path(pose, twist, previous, scale * command, limits, latency, hold, path)
+        if _keeps_clear(path, flows, reach):
+            return scale
+    return 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -79,6 +79,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
     origin_x, origin_y, cell = geometry
     x, y, yaw = pose
     keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     pieces = max(2, int(math.ceil(length / 0.1)))  # noqa: RUF046 (floats in numba)
     step = length / pieces
     for _ in range(pieces):
@@ -88,7 +89,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
         if clearance_at(field, origin_x, origin_y, resolution, x, y) < keep:
             return False
         row, col = int((y - origin_y) / cell), int((x - origin_x) / cell)
-        if cost[row, col] == np.inf:
+        if cost[row, col] == np.inf and not inside:
             return False
     return True
 
@@ -104,6 +105,7 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
     _, turn_rate, acceleration, _ = limits
     x, y, yaw = pose
     keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     turned, step = 0.0, 0.1
     duration = abs(bearing) / turn_rate + 0.5
     for _ in range(int(duration / step) + 1):
@@ -115,7 +117,7 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
         y += speed * step * math.sin(yaw)
         if clearance_at(field, origin_x, origin_y, resolution, x, y) < keep + _LAUNCH_ROOM * abs(speed):
             return False
-        if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf:
+        if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf and not inside:
             return False
     return True
 
