@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from dyna_nav.baselines.monitor import to_keep
+from dyna_nav.baselines.zones import to_keep
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyna_nav.baselines import monitor as zones
 from dyna_nav.baselines.monitor import MonitorConfig
+from dyna_nav.baselines.prediction import extrapolate, follow
 from dyna_nav.baselines.route import Route
 from dyna_nav.baselines.tracking import Tracker
 from dyna_nav.controller import Observation
@@ -55,7 +55,7 @@ class Traffic:
         self._points = 2 + math.ceil(max(config.predict_time, config.conflict_time, zone.yield_time) / PATH_STEP)
         self.now: list[np.ndarray] = [np.empty((0, 4)) for _ in trackers]
         self.flows: list[np.ndarray] = [np.empty((0, self._points, 2)) for _ in trackers]
-        self._number: list[np.ndarray] = [np.empty(0, int) for _ in trackers]
+        self._number: list[np.ndarray] = [np.empty(0, int) for _ in trackers]  # who they are, with knowledge of it
 
     def update(self, observation: Observation, present: np.ndarray, routes: list[Route | None]) -> None:
         """Enter an observation; present bool [n]; routes of those that are driving."""
@@ -66,9 +66,9 @@ class Traffic:
             for robot in np.flatnonzero(present):
                 route, speed = routes[robot], abs(twist[robot, 0])
                 if route is not None and speed > STANDING:
-                    zones.follow(route.points, route.index, pose[robot, 0], pose[robot, 1], speed, flows[robot])
+                    follow(route.points, route.index, pose[robot, 0], pose[robot, 1], speed, flows[robot])
                 else:
-                    zones.extrapolate(pose[robot], twist[robot] * (speed > STANDING), flows[robot])
+                    extrapolate(pose[robot], twist[robot] * (speed > STANDING), flows[robot])
         for robot in np.flatnonzero(present):
             if self._knows_fleet:
                 others = np.flatnonzero(present & (np.arange(len(present)) != robot))
@@ -79,6 +79,7 @@ class Traffic:
             self.now[robot] = self._trackers[robot].update(
                 observation.time, pose[robot], observation.scan[robot], observation.scan_angles
             )
+            self._number[robot] = np.full(len(self.now[robot]), -1)
             self.flows[robot] = self.straight_on(robot, self._points)
 
     def straight_on(self, robot: int, points: int) -> np.ndarray:
@@ -119,20 +120,13 @@ class Traffic:
         if not moves.any():
             return False
         own = np.empty((1 + math.ceil(self._config.conflict_time / PATH_STEP), 2))
-        zones.follow(route.points, route.index, pose[0], pose[1], max(speed, 0.5 * self._model.max_speed), own)
+        follow(route.points, route.index, pose[0], pose[1], max(speed, 0.5 * self._model.max_speed), own)
         gaps = np.hypot(*(self.flows[robot][moves][:, : len(own)] - own).transpose(2, 0, 1))
         return bool((gaps < 2 * self._model.radius + self._config.conflict_gap).any())
 
-    def yielded(self, robot: int, before: list[int], pose, twist, sent, command, limits, latency: float) -> float:
-        """Share of a command [2] with which the robot stays out of the way of those ``before`` it."""
-        zone, now = self._zone, self.now[robot]
+    def prior(self, robot: int, before: list[int], pose: np.ndarray) -> np.ndarray:
+        """Flows [k, points, 2] of those that move near a robot and are among ``before``: they go first."""
+        now = self.now[robot]
         matters = np.isin(self._number[robot], before) & (np.hypot(now[:, 2], now[:, 3]) > STANDING)
         matters &= np.hypot(*(now[:, :2] - pose[:2]).T) < _FAR
-        flows = self.flows[robot][matters]
-        if not len(flows):
-            return 1.0
-        count = 1 + math.ceil(zone.yield_time / PATH_STEP)
-        return zones.yielding_share(
-            pose, twist, sent, command, zone.yield_time, count, zones.SCALES, limits, latency, flows,
-            2 * self._model.radius + zone.yield_gap,
-        )  # fmt: skip
+        return self.flows[robot][matters]
