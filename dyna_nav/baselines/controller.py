@@ -252,7 +252,8 @@ class AStarController:
         if robot.recovery.behaviour is not None:
             self._behaviours.go_on(robot, pose, time)
             return
-        behaviour = robot.recovery.next(time, pose[:2], abs(observation.twist[number, 1]) > _TURNING)
+        turning = abs(observation.twist[number, 1]) > _TURNING
+        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning)
         if behaviour is None:
             return
         self._behaviours.begin(robot, self._layer(number), time, pose)

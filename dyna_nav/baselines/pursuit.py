@@ -22,6 +22,7 @@ _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in wh
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
 _ALIGNED = 0.1  # nearer than this to the carrot's bearing there is nothing to turn [rad]
+_END = 3.0  # from here on to the end of the path a turn must be tight enough to hit it [m]
 _LAUNCH_ROOM = 0.1  # room to keep in addition while turning away, per speed: it has to brake straight on [m per m/s]
 _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tried while turning away
 
@@ -152,7 +153,12 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
         turn = math.copysign(min(turn_rate, math.sqrt(2.0 * 0.7 * turn_acceleration * abs(bearing))), bearing)
         if abs(bearing) > rotate_angle:  # what lies behind is approached backwards while the robot turns round
             return min(0.0, backward * math.cos(bearing)), turn, True
+        end = path.shape[0] - 1  # near it, a wide turn would end in an orbit around it
+        rest = math.hypot(path[end, 0] - x, path[end, 1] - y)
+        orbit = 0.5 * turn_rate * rest / max(abs(math.sin(bearing)), 1e-6) if rest < _END else np.inf
         for share in _LAUNCH_SHARES:
+            if share * max_speed > orbit:
+                continue
             if launch_is_free(pose, speed, share * max_speed, bearing, limits, cost, geometry, field, resolution, room):
                 return share * max_speed, turn, True
         return 0.0, turn, True
