@@ -28,13 +28,13 @@ class MonitorConfig:
     margin: float = parameter(0.04, "kept from anything while braking [m]", minimum=0, maximum=1)
     speed_margin: float = parameter(0.02, "in addition, per speed [m per m/s]", minimum=0, maximum=1)
     robot_margin: float = parameter(0.1, "kept from other robots while braking [m]", minimum=0, maximum=1)
-    time_to_collision: float = parameter(0.6, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)
+    time_to_collision: float = parameter(0.3, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)
     approach_speed: float = parameter(0.3, "not slower because of time to collision [m/s]", minimum=0, maximum=2)
     slow_time: float = parameter(0.6, "length of the slow-down zone [s of driving]", minimum=0, maximum=5)
     slow_margin: float = parameter(0.1, "width of the zone beyond the robot on each side [m]", minimum=0, maximum=2)
     slow_share: float = parameter(0.6, "share of full speed in the slow-down zone", minimum=0.05, maximum=1)
     slow_points: int = parameter(4, "returns in the zone that make it count", minimum=1, maximum=1000)
-    yield_time: float = parameter(1.5, "a robot that must yield looks so far ahead [s]", minimum=0.1, maximum=5)
+    yield_time: float = parameter(1.0, "a robot that must yield looks so far ahead [s]", minimum=0.1, maximum=5)
     yield_gap: float = parameter(0.15, "gap that it leaves to who has the right of way [m]", minimum=0, maximum=2)
 
 

@@ -31,7 +31,7 @@ _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tri
 class PursuitConfig:
     """How the path is followed."""
 
-    lookahead_time: float = parameter(0.7, "distance of the carrot per speed [s]", minimum=0.1, maximum=5)
+    lookahead_time: float = parameter(0.8, "distance of the carrot per speed [s]", minimum=0.1, maximum=5)
     lookahead_min: float = parameter(0.9, "least distance of the carrot [m]", minimum=0.1, maximum=5)
     lookahead_max: float = parameter(1.4, "greatest distance of the carrot [m]", minimum=0.1, maximum=10)
     launch_angle: float = parameter(0.6, "farther off, a slow robot turns as fast as it can", minimum=0.1, maximum=1.57)
@@ -40,7 +40,7 @@ class PursuitConfig:
     turn_share: float = parameter(0.95, "share of the turn rate that bends may take", minimum=0.1, maximum=1)
     deceleration: float = parameter(1.5, "braking that the speed profile plans with [m/s^2]", minimum=0.1, maximum=20)
     proximity_gap: float = parameter(0.25, "with less room around it the robot slows down [m]", minimum=0, maximum=2)
-    proximity_speed: float = parameter(0.6, "share of full speed without any room", minimum=0.05, maximum=1)
+    proximity_speed: float = parameter(0.8, "share of full speed without any room", minimum=0.05, maximum=1)
     approach_speed: float = parameter(0.35, "speed on arrival [m/s]", minimum=0.05, maximum=2)
     room: float = parameter(0.08, "kept between robot and map by smoothing and by arcs [m]", minimum=0, maximum=1)
     smoothing: int = parameter(80, "rounds of smoothing of a path", minimum=0, maximum=1000)

@@ -23,24 +23,21 @@ from dyna_nav.simulation import Pallet, Simulation
 from dyna_nav.site import Site, resolve_site
 from dyna_nav.site.fields import distance_at, geodesic_distance
 
-SWEEP = {  # parameter: values that are tried beside the default
-    "monitor.slow_share": (0.4, 1.0),
-    "monitor.time_to_collision": (0.3, 1.0),
-    "pursuit.proximity_speed": (0.4, 1.0),
-    "pursuit.lookahead_time": (0.5, 0.9),
-    "pursuit.lookahead_min": (0.6, 1.2),
-    "costmap.inflation_radius": (0.3, 1.0),
-    "costmap.cost_scaling": (2.0, 8.0),
-    "costmap.cost_weight": (1.0, 4.0),
-    "monitor.yield_time": (0.8, 2.2),
-    "monitor.yield_gap": (0.05, 0.3),
-    "monitor.robot_margin": (0.06, 0.15),
-    "replan_period": (0.5, 2.0),
+SWEEP = {  # parameter: values that are tried beside the default, what matters most in traffic first
+    "monitor.robot_margin": (0.06, 0.14),
     "traffic.predict_cost": (2.0, 12.0),
-    "traffic.keep_right": (0.0, 0.8),
-    "monitor.slow_time": (0.9,),
+    "monitor.yield_time": (0.5, 1.5),
+    "monitor.slow_share": (0.4, 1.0),
+    "monitor.time_to_collision": (0.6,),
+    "replan_period": (0.5, 2.0),
+    "costmap.cost_weight": (1.5, 5.0),
+    "costmap.inflation_radius": (0.3, 1.0),
+    "pursuit.lookahead_time": (0.6, 1.0),
+    "traffic.keep_right": (0.0,),
+    "pursuit.proximity_speed": (0.5, 1.0),
+    "costmap.cost_scaling": (2.0, 6.0),
     "recovery.patience": (1.5,),
-    "pursuit.launch_angle": (0.9,),
+    "pursuit.lookahead_min": (0.6, 1.2),
 }
 COLUMNS = ("candidate", "site", "robots", "variant", "elapsed_s", "progress_s", "trips", "slowest", "collisions")
 _APART = 1.2  # a station with a robot so near is taken [m]
@@ -210,7 +207,7 @@ def main() -> None:
     """Drive what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/baseline_sweep.csv"), help="CSV file of the results")
-    parser.add_argument("--seconds", type=float, default=40.0, help="simulated time of a case")
+    parser.add_argument("--seconds", type=float, default=30.0, help="simulated time of a case")
     parser.add_argument("--most", type=int, default=10_000, help="candidates to drive in this run")
     parser.add_argument(
         "--candidate", action="append", default=[], metavar="A=1,B=2", help="a combination to drive as well"
