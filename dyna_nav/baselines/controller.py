@@ -253,13 +253,25 @@ class AStarController:
             self._behaviours.go_on(robot, pose, time)
             return
         turning = abs(observation.twist[number, 1]) > _TURNING
-        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning)
+        give_way = self._gives_way(number, pose)
+        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning, give_way)
         if behaviour is None:
             return
         self._behaviours.begin(robot, self._layer(number), time, pose)
         if behaviour is Behaviour.RETREAT:
             others = [other for other in self._robots if other is not robot] if self.knows_fleet else []
             self._behaviours.retreat(robot, pose, time, self._costs(number, observation), others)
+
+    def _gives_way(self, number: int, pose: np.ndarray) -> bool:
+        """Whether a robot is closed in by another one that goes first; blind robots cannot tell and draw lots."""
+        robot = self._robots[number]
+        if robot.route is None or robot.route.passable or robot.refuge:
+            return False
+        if not self.knows_fleet:
+            return bool(self._rng.random() < 0.5)
+        nearest = self._traffic.nearest(number, pose)
+        other = None if nearest is None else self._robots[nearest]
+        return other is not None and other.goal is not None and not other.arrived and other.left() < robot.left()
 
     # Publish.
 

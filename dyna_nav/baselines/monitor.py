@@ -17,8 +17,6 @@ from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.admissible import PATH_STEP, braking_path
 
-_MAP_SLACK = 0.02  # the map is no finer than its cells, the scan is: so much nearer to it is allowed [m]
-
 
 @dataclass(frozen=True)
 class MonitorConfig:
@@ -87,7 +85,7 @@ class Monitor:
         model, config = self._model, self._config
         margin = config.margin + config.speed_margin * abs(twist[0])
         apart = np.full(len(others), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
-        keep = (self._field, self._geometry, model.radius + margin, model.radius + margin - _MAP_SLACK)
+        keep = (self._field, self._geometry, model.radius + margin, model.radius + margin)
 
         def share(command, hold, count, others) -> float:
             return zones.free_share(

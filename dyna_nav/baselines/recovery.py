@@ -48,7 +48,7 @@ class RecoveryConfig:
     spin: float = parameter(1.5, "angle of a spin [rad]", minimum=0.1, maximum=6.3)
     blocked_size: float = parameter(0.5, "size of a place that was found blocked [m]", minimum=0.1, maximum=3)
     blocked_time: float = parameter(15.0, "a place stays blocked for so long [s]", minimum=0.5, maximum=600)
-    retreat_time: float = parameter(4.0, "time to stay at a refuge [s]", minimum=0.1, maximum=60)
+    retreat_time: float = parameter(6.0, "time to stay at a refuge [s]", minimum=0.1, maximum=60)
 
 
 class Recovery:
@@ -75,10 +75,11 @@ class Recovery:
         self.behaviour, self._anchor, self._trouble, self._level = None, None, None, 0
         self._least = math.inf
 
-    def next(self, time: float, position: np.ndarray, left: float, turning: bool) -> Behaviour | None:
+    def next(self, time: float, position: np.ndarray, left: float, turning: bool, give_way: bool) -> Behaviour | None:
         """The recovery to begin now, if any; time [s], position [2], way left [m]. Call it in every cycle without one.
 
         A robot that is turning on the spot is not idle, but it shall not turn for ever; nor shall it drive in circles.
+        Who has to give way to somebody and finds no way round retreats at once: nothing milder helps.
         """
         config = self._config
         if self._anchor is None or np.hypot(*(position - self._anchor)) > config.progress:
@@ -97,6 +98,8 @@ class Recovery:
         self.behaviour = ESCALATION[min(self._level, len(ESCALATION) - 1)]
         if self._level >= len(ESCALATION):  # everything was tried: from now on anything but the mildest, at random
             self.behaviour = ESCALATION[int(self._rng.integers(1, len(ESCALATION)))]
+        if give_way:
+            self.behaviour = Behaviour.RETREAT
         self._level += 1
         self.count += 1
         return self.behaviour

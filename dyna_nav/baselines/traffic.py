@@ -26,6 +26,7 @@ STANDING = 0.15  # slower things stand [m/s]
 _STAMP = 0.4  # time between two stamps of a moving thing on the costmap [s]
 _SLACK = 1.2  # a stamp counts when the robot can be there within this time of it [s]
 _ONCOMING = -0.7  # cosine between the headings
+_BESIDE = 2.0  # so near, a robot may be what closes the way [m]
 _FAR = 8.0  # who is farther away needs no way given [m]
 
 
@@ -130,3 +131,10 @@ class Traffic:
         matters = np.isin(self._number[robot], before) & (np.hypot(now[:, 2], now[:, 3]) > STANDING)
         matters &= np.hypot(*(now[:, :2] - pose[:2]).T) < _FAR
         return self.flows[robot][matters]
+
+    def nearest(self, robot: int, pose: np.ndarray) -> int | None:
+        """The number of the robot nearest to one of a known fleet, if any is within a few metres."""
+        gaps = np.hypot(*(self.now[robot][:, :2] - pose[:2]).T)
+        if not len(gaps) or gaps.min() > _BESIDE:
+            return None
+        return int(self._number[robot][np.argmin(gaps)])
