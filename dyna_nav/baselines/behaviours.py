@@ -18,6 +18,7 @@ _LONGEST_RETREAT = 15.0  # [s]
 _SPIN_SHARE = 0.8  # of the highest turn rate
 _AHEAD = 9  # points along the path: where it was found blocked
 _REFUGE_ROOM = 2.5  # robot radii of clearance: wide enough for another to pass
+_REFUGE_GAP = 0.7  # kept from the paths of others: they have to turn in there [m]
 _REFUGE_NEAR = 0.3  # it has arrived at a refuge [m]
 _GIVEN_WAY = 60  # points of others' paths that a refuge keeps off
 
@@ -61,7 +62,7 @@ class Behaviours:
         for other in others:
             if other.route is not None and not other.refuge:
                 for x, y in other.route.points[other.route.index :][:_GIVEN_WAY:3]:
-                    wanted &= np.hypot(centres[..., 0] - x, centres[..., 1] - y) > 2 * radius + 0.2
+                    wanted &= np.hypot(centres[..., 0] - x, centres[..., 1] - y) > 2 * radius + _REFUGE_GAP
         trip.until = time + _LONGEST_RETREAT
         route = self._planner.refuge(pose, wanted, cost)
         if route is None:

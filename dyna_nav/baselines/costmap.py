@@ -150,8 +150,8 @@ class Costmap:
         return int(min(max(row, 0), rows - 1)), int(min(max(col, 0), cols - 1))
 
     def positions(self, cells: np.ndarray) -> np.ndarray:
-        """Centres [k, 2] (map frame) of cells [k, 2] (row, col)."""
-        return (cells[:, ::-1] + 0.5) * self.cell + self.origin
+        """Centres [..., 2] (map frame) of cells [..., 2] (row, col)."""
+        return (cells[..., ::-1] + 0.5) * self.cell + self.origin
 
     def observe(self, layer, time, pose, ignored, scan, angles, scan_max) -> None:
         """Enter a scan taken at pose [3]; hits on the discs ignored [k, 3] (x, y, radius) are not marked. time [s]."""

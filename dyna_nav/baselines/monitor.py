@@ -23,7 +23,7 @@ class MonitorConfig:
     """Zones and margins of the collision monitor."""
 
     latency: float = parameter(0.1, "time until a command moves the wheels [s]", minimum=0, maximum=STEP)
-    margin: float = parameter(0.04, "kept from anything while braking [m]", minimum=0, maximum=1)
+    margin: float = parameter(0.05, "kept from anything while braking [m]", minimum=0, maximum=1)
     speed_margin: float = parameter(0.02, "in addition, per speed [m per m/s]", minimum=0, maximum=1)
     robot_margin: float = parameter(0.1, "kept from other robots while braking [m]", minimum=0, maximum=1)
     time_to_collision: float = parameter(0.3, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)

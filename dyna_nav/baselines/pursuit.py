@@ -21,7 +21,9 @@ from dyna_nav.planning.obstacles import clearance_at
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
-_ALIGNED = 0.1  # nearer than this to the carrot's bearing there is nothing to turn [rad]
+_ALIGNED = 0.15  # nearer than this to the wanted direction there is nothing to turn [rad]
+_CAREFUL = 0.2  # share of full speed of a step around a corner
+_DIRECTIONS, _SECTOR = 9, 0.2  # that are tried on either side, so far apart [rad]
 _END = 3.0  # from here on to the end of the path a turn must be tight enough to hit it [m]
 _LAUNCH_ROOM = 0.1  # room to keep in addition while turning away, per speed: it has to brake straight on [m per m/s]
 _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tried while turning away
@@ -124,6 +126,21 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
 
 
 @njit(cache=True, nogil=True)
+def way_around(pose, bearing, cost, geometry, field, resolution, room):
+    """Whether there is a free direction for a first step, and the one nearest to a bearing, from the heading [rad].
+
+    For a robot so near to a corner that not even the shortest arc to its path is free.
+    """
+    for k in range(_DIRECTIONS):
+        for side in (1.0, -1.0):
+            around = bearing + side * k * _SECTOR
+            ahead = np.array([pose[0], pose[1], pose[2] + around])
+            if arc_is_free(ahead, 0.0, _SHORTEST, cost, geometry, field, resolution, room):
+                return True, (around + math.pi) % (2 * math.pi) - math.pi
+    return False, 0.0
+
+
+@njit(cache=True, nogil=True)
 def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, gap, limits, settings):
     """Forward speed [m/s], turn rate [rad/s], and whether it turns as fast as it can instead of following an arc.
 
@@ -162,8 +179,11 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
             if launch_is_free(pose, speed, share * max_speed, bearing, limits, cost, geometry, field, resolution, room):
                 return share * max_speed, turn, True
         return 0.0, turn, True
-    if not free and abs(speed) < _LAUNCH_SPEED and abs(bearing) > _ALIGNED:
-        return 0.0, math.copysign(min(turn_rate, 2.0 * abs(bearing)), bearing), True
+    if not free and abs(speed) < _LAUNCH_SPEED:
+        found, around = way_around(pose, bearing, cost, geometry, field, resolution, room)
+        if found:
+            turn = math.copysign(min(turn_rate, 2.0 * abs(around)), around)
+            return (0.0 if abs(around) > _ALIGNED else _CAREFUL * max_speed), turn, True
     allowed = speeds[index]
     if near > 0.0:
         allowed = min(allowed, max_speed * (near_speed + (1.0 - near_speed) * min(max(gap / near, 0.0), 1.0)))

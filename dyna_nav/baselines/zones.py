@@ -11,8 +11,8 @@ from dyna_nav.planning.admissible import braking_path
 from dyna_nav.planning.obstacles import clearance_at
 
 SCALES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])  # shares of a command that are tried
-_UNEVENNESS = 0.01  # a distance may seem to fall by so much [m]
-_CONTACT = 0.02  # so much less than the full distance to keep is no room any more [m]
+_UNEVENNESS = 0.005  # a distance may seem to fall by so much [m]
+_CONTACT = 0.015  # so much less than the full distance to keep is no room any more [m]
 
 
 @njit(cache=True, nogil=True)
