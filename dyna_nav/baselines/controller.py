@@ -12,21 +12,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dyna_nav.baselines import monitor as zones
+from dyna_nav.baselines import zones
+from dyna_nav.baselines.behaviours import Behaviours
 from dyna_nav.baselines.costmap import Costmap, CostmapConfig
-from dyna_nav.baselines.monitor import MonitorConfig
+from dyna_nav.baselines.monitor import Monitor, MonitorConfig, Wish
 from dyna_nav.baselines.path import SPACING, path_cost
 from dyna_nav.baselines.pursuit import PursuitConfig, nearest_index, pursue
 from dyna_nav.baselines.recovery import Behaviour, Recovery, RecoveryConfig
 from dyna_nav.baselines.route import Route, RoutePlanner
 from dyna_nav.baselines.tracking import Tracker, TrackingConfig
+from dyna_nav.baselines.traffic import Traffic, TrafficConfig
+from dyna_nav.baselines.trip import Trip
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached, wrap_angle
+from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached, wrap_angle
 from dyna_nav.parameters import check, parameter
-from dyna_nav.planning.admissible import braking_path
 from dyna_nav.site import Site
 
-_STANDING = 0.15  # slower robots are obstacles for the planner, faster ones are predicted [m/s]
+_AT_GOAL = 0.6  # share of the tolerance from which on there is nothing left to drive
+_TURNING = 0.3  # faster turns are on purpose [rad/s]
+_ON_ROBOT = 0.15  # returns this near to the circle of a robot that is known are its own [m]
 _NEAR = 4.0  # returns within this distance matter to the monitor [m]
 
 
@@ -39,45 +43,13 @@ class BaselineConfig:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    traffic: TrafficConfig = field(default_factory=TrafficConfig)
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
     replan_period: float = parameter(1.0, "time between two plans [s]", minimum=0.1, maximum=60)
     blocked_period: float = parameter(0.4, "time between two plans of a blocked robot [s]", minimum=0.1, maximum=60)
     blocked_reach: float = parameter(4.0, "way ahead that is checked for blockage [m]", minimum=0.5, maximum=50)
     stray: float = parameter(0.3, "farther off its path a robot plans anew [m]", minimum=0.05, maximum=5)
     stay: float = parameter(0.9, "a new path must cost less than this share of the old one", minimum=0.1, maximum=1)
-    predict_time: float = parameter(3.0, "others are predicted for so long in the costmap [s]", minimum=0, maximum=10)
-    predict_cost: float = parameter(6.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
-    keep_right: float = parameter(0.5, "oncoming traffic is passed this far to the right [m]", minimum=0, maximum=2)
-
-
-class _Robot:
-    """What the controller remembers of one robot."""
-
-    def __init__(self, recovery: Recovery, phase: float):
-        self.goal: np.ndarray | None = None
-        self.arrived = False
-        self.route: Route | None = None
-        self.refuge = False  # the route leads to a refuge, not to the goal
-        self.planned = -math.inf  # when [s]
-        self.next_plan = -math.inf  # [s]
-        self.fresh = True  # no plan yet on this trip
-        self.phase = phase  # spreads the plans of the robots over the cycles [s]
-        self.recovery = recovery
-        self.until = 0.0  # end of a recovery [s]
-        self.begun: np.ndarray | None = None  # pose at the beginning of a recovery [3]
-        self.extent = 0.0  # of a recovery: way [m] or angle [rad]
-
-    def begin_trip(self, goal: np.ndarray | None) -> None:
-        self.goal, self.route, self.refuge, self.arrived = goal, None, False, False
-        self.next_plan, self.fresh = -math.inf, True
-        self.recovery.reset()
-
-    def left(self) -> float:
-        """Way to go [m]; inf without a route."""
-        if self.route is None:
-            return math.inf
-        points = self.route.points[self.route.index :]
-        return float(np.hypot(*np.diff(points, axis=0).T).sum()) if len(points) > 1 else 0.0
 
 
 class AStarController:
@@ -91,7 +63,7 @@ class AStarController:
         """Raises ValueError for a bad configuration."""
         self.knows_fleet, self.config = knows_fleet, config or BaselineConfig()
         check(self.config)
-        self._robots: list[_Robot] = []
+        self._robots: list[Trip] = []
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
         """Begin a run on a site; forget everything of the last run."""
@@ -99,14 +71,13 @@ class AStarController:
         self._site, self._model, self._rng = site, model, rng
         self._costmap = Costmap(site, model.radius, 1 if self.knows_fleet else robots, config.costmap)
         self._planner = RoutePlanner(site, self._costmap, model, config.pursuit, 0.8 * config.tolerance.position)
-        self._robots = [
-            _Robot(Recovery(config.recovery, rng), config.replan_period * k / robots) for k in range(robots)
-        ]
+        self._robots = [Trip(Recovery(config.recovery, rng), config.replan_period * k / robots) for k in range(robots)]
         self._field = np.ascontiguousarray(site.clearance, np.float32)
         self._geometry = (float(site.map.origin[0]), float(site.map.origin[1]), float(site.map.resolution))
-        self._trackers = [Tracker(model.radius, self._field, self._geometry, config.tracking) for _ in range(robots)]
-        self._horizon = zones.horizon_points(model, config.monitor)
-        self._limits = (model.acceleration, model.deceleration, model.turn_acceleration)
+        trackers = [Tracker(model.radius, self._field, self._geometry, config.tracking) for _ in range(robots)]
+        self._traffic = Traffic(trackers, self.knows_fleet, model, config.traffic, config.monitor)
+        self._monitor = Monitor(self._field, self._geometry, model, config.monitor)
+        self._behaviours = Behaviours(self._costmap, self._planner, model, config.recovery)
         self._sent = np.zeros((robots, 2))
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
@@ -133,38 +104,32 @@ class AStarController:
     def act(self, observation: Observation) -> np.ndarray:
         """Commands [robots, 2] (m/s, rad/s); robots without a goal or with bad inputs get zero."""
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        movers = self._perceive(observation, present)
+        routes = [None if robot.arrived else robot.route for robot in self._robots]
+        self._traffic.update(observation, present, routes)
+        self._perceive(observation, present)
         commands = np.zeros((len(self._robots), 2))
         paths = self._braking_paths(observation, present)
         for rank, robot in enumerate(order := self._right_of_way(observation, present)):
-            commands[robot] = self._drive(robot, observation, present, movers[robot], paths, order[:rank])
+            commands[robot] = self._drive(robot, observation, paths, order[:rank])
             self._publish(paths[robot], observation, robot, commands[robot])
         self._sent = commands.copy()
         return commands
 
     # Perceive.
 
-    def _perceive(self, observation: Observation, present: np.ndarray) -> list[np.ndarray]:
-        """Enter the scans into the costmap; what moves around each robot, [k, 4]: x, y, velocity (map frame)."""
-        pose, twist = observation.pose, observation.twist
-        velocity = twist[:, :1] * np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], axis=1)
+    def _perceive(self, observation: Observation, present: np.ndarray) -> None:
+        """Enter the scans into the costmap, without what moves."""
         reach = self._model.radius + self.config.costmap.explained
-        movers = [np.empty((0, 4))] * len(self._robots)
         for robot in np.flatnonzero(present):
-            scan = observation.scan[robot]
-            if self.knows_fleet:
-                others = np.flatnonzero(present & (np.arange(len(present)) != robot))
-                movers[robot] = np.concatenate([pose[others, :2], velocity[others]], axis=1)
-            else:
-                movers[robot] = self._trackers[robot].update(
-                    observation.time, pose[robot], scan, observation.scan_angles
-                )
-            discs = np.column_stack([movers[robot][:, :2], np.full(len(movers[robot]), reach)])
-            layer = 0 if self.knows_fleet else robot
+            others = self._traffic.now[robot][:, :2]
             self._costmap.observe(
-                layer, observation.time, pose[robot], discs, scan, observation.scan_angles, observation.scan_max
-            )
-        return movers
+                self._layer(robot), observation.time, observation.pose[robot],
+                np.column_stack([others, np.full(len(others), reach)]), observation.scan[robot],
+                observation.scan_angles, observation.scan_max,
+            )  # fmt: skip
+
+    def _layer(self, robot: int) -> int:
+        return 0 if self.knows_fleet else robot
 
     def _right_of_way(self, observation: Observation, present: np.ndarray) -> list[int]:
         """Robots that drive, the one that goes first first: whoever has least way to go."""
@@ -183,13 +148,13 @@ class AStarController:
 
     # Plan.
 
-    def _plan(self, number: int, observation: Observation, present: np.ndarray, movers: np.ndarray) -> None:
+    def _plan(self, number: int, observation: Observation) -> None:
         """Find a way to the goal on the costmap as it is now; keep the old one while it is nearly as good."""
         robot, pose, config = self._robots[number], observation.pose[number], self.config
         robot.planned = observation.time
         robot.next_plan = observation.time + config.replan_period + (robot.phase if robot.fresh else 0.0)
         robot.fresh = False
-        cost = self._costs(number, observation, present, movers)
+        cost = self._costs(number, observation)
         old = None if robot.refuge else robot.route
         robot.refuge = False
         new = self._planner.route(pose, robot.goal, cost)
@@ -201,77 +166,69 @@ class AStarController:
                 return
         robot.route = new
 
-    def _costs(self, number: int, observation: Observation, present: np.ndarray, movers: np.ndarray) -> np.ndarray:
+    def _costs(self, number: int, observation: Observation) -> np.ndarray:
         """Costmap of a robot with the others in it: standing ones as obstacles, moving ones where they will be."""
-        config, size = self.config, self._model.radius + self.config.monitor.robot_margin
-        pose = observation.pose[number]
-        speeds = np.hypot(movers[:, 2], movers[:, 3])
-        standing = movers[speeds <= _STANDING]
-        discs = np.column_stack([standing[:, :2], np.full(len(standing), size)])
-        soft = []
-        for x, y, vx, vy in movers[speeds > _STANDING]:
-            speed = math.hypot(vx, vy)
-            oncoming = (vx * math.cos(pose[2]) + vy * math.sin(pose[2])) / speed < -0.7
-            for time in np.arange(0.0, config.predict_time, 0.4):
-                there = np.array([x + vx * time, y + vy * time])
-                arrival = np.hypot(*(there - pose[:2])) / self._model.max_speed
-                if abs(arrival - time) > 1.2:
-                    continue
-                if oncoming:  # its right-hand side is its own: both pass on the right
-                    there += config.keep_right * np.array([vy, -vx]) / speed
-                soft.append((*there, 2.0 * size + 0.3, config.predict_cost))
-        layer = 0 if self.knows_fleet else number
-        return self._costmap.costs(layer, observation.time, discs, np.array(soft).reshape(-1, 4))
+        lethal, soft = self._traffic.costs(number, observation.pose[number])
+        return self._costmap.costs(self._layer(number), observation.time, lethal, soft)
 
-    def _blocked(self, route: Route, points: np.ndarray, movers: np.ndarray) -> bool:
+    def _blocked(self, number: int, route: Route, points: np.ndarray) -> bool:
         """Whether something stands on the next metres of a route."""
         ahead = route.points[route.index : route.index + round(self.config.blocked_reach / SPACING)]
-        standing = movers[np.hypot(movers[:, 2], movers[:, 3]) <= _STANDING, :2]
-        for things, reach in ((points, self._model.radius), (standing, 2 * self._model.radius + 0.05)):
-            if len(things) and zones.any_near(ahead, things, reach):
-                return True
-        return False
+        radius, standing = self._model.radius, self._traffic.standing(number)
+        return zones.any_near(ahead, points, radius) or zones.any_near(ahead, standing, 2 * radius + 0.05)
 
     # Drive.
 
-    def _drive(self, number, observation, present, movers, paths, before) -> np.ndarray:
+    def _drive(self, number: int, observation: Observation, paths: np.ndarray, before: list[int]) -> np.ndarray:
         """Command of one robot; ``before`` are those that have the right of way and have chosen already."""
         robot, pose, twist = self._robots[number], observation.pose[number], observation.twist[number]
-        known = movers[:, :2] if self.knows_fleet else np.empty((0, 2))
-        discs = np.column_stack([known, np.full(len(known), self._model.radius + 0.15)])
+        known = self._traffic.now[number][:, :2] if self.knows_fleet else np.empty((0, 2))
+        discs = np.column_stack([known, np.full(len(known), self._model.radius + _ON_ROBOT)])
         buffer = np.empty((len(observation.scan_angles), 2))
         count = zones.returns(pose, observation.scan[number], observation.scan_angles, _NEAR, discs, buffer)
         points = buffer[:count]
         if robot.route is not None:
             robot.route.index = nearest_index(robot.route.points, robot.route.index, pose[0], pose[1])
-        self._recover(number, observation, movers)
-        time = observation.time
-        blocked = robot.route is not None and self._blocked(robot.route, points, movers)
-        strayed = robot.route is not None and _distance(robot.route, pose) > self.config.stray
-        due = time >= robot.next_plan or ((blocked or strayed) and time >= robot.planned + self.config.blocked_period)
-        if due and not robot.refuge:
-            if strayed:
-                robot.route = None  # the old path leads from where the robot is not
-            self._plan(number, observation, present, movers)
-        command, way, turning = self._wanted(robot, pose, twist, points, time)
-        return self._monitored(number, observation, command, way, turning, points, movers, paths, before)
+        self._recover(number, observation)
+        if not robot.refuge and self._plan_is_due(number, observation, points):
+            self._plan(number, observation)
+        wish = self._wish(robot, pose, twist, points)
+        if self.knows_fleet:
+            others = paths.copy()
+            others[number] = np.nan
+            prior = self._traffic.prior(number, before, pose)
+        else:
+            others = self._traffic.straight_on(number, self._monitor.horizon)
+            prior = others[:0]
+        return self._monitor.limit(wish, pose, twist, self._sent[number], points, others, prior, self.knows_fleet)
 
-    def _wanted(self, robot: _Robot, pose, twist, points, time: float) -> tuple[np.ndarray, float, bool]:
-        """What pursuit or a recovery asks for, [2] (m/s, rad/s), the way left [m], and whether to turn in any case."""
+    def _plan_is_due(self, number: int, observation: Observation, points: np.ndarray) -> bool:
+        """Whether to plan now: in turn, or because the way is blocked, left or in conflict with somebody's."""
+        robot, pose, time = self._robots[number], observation.pose[number], observation.time
+        if time >= robot.next_plan:
+            return True
+        if robot.route is None or time < robot.planned + self.config.blocked_period:
+            return False
+        if robot.strayed(pose) > self.config.stray or self._traffic.in_conflict(
+            number, pose, observation.twist[number, 0], robot.route
+        ):
+            robot.route = None  # not to be held on to
+            return True
+        return self._blocked(number, robot.route, points)
+
+    def _wish(self, robot: Trip, pose: np.ndarray, twist: np.ndarray, points: np.ndarray) -> Wish:
+        """What a recovery or the pursuit asks for; points [m, 2]: returns around the robot."""
         model, config = self._model, self.config
-        behaviour = robot.recovery.behaviour
-        if behaviour is Behaviour.BACK_UP:
-            return np.array([-config.recovery.back_up_speed, 0.0]), math.inf, False
-        if behaviour is Behaviour.SPIN:
-            return np.array([0.0, math.copysign(0.8 * model.max_turn_rate, robot.extent)]), math.inf, True
-        if robot.route is None or behaviour is Behaviour.WAIT or (behaviour and robot.refuge and time < robot.until):
-            return np.zeros(2), math.inf, False
-        goal = robot.goal
-        if not robot.refuge and np.hypot(*(goal - pose)[:2]) < 0.6 * config.tolerance.position:
-            error = float(wrap_angle(goal[2] - pose[2]))
+        wish = self._behaviours.wish(robot)
+        if wish is not None:
+            return wish
+        if robot.route is None:
+            return Wish(np.zeros(2), 0.0)
+        if not robot.refuge and np.hypot(*(robot.goal - pose)[:2]) < _AT_GOAL * config.tolerance.position:
+            error = float(wrap_angle(robot.goal[2] - pose[2]))
             turn = min(model.max_turn_rate, math.sqrt(2.0 * model.turn_acceleration * abs(error)))
             turn = math.copysign(turn, error) if abs(error) > config.tolerance.heading else 0.0
-            return np.array([0.0, turn]), 0.0, True
+            return Wish(np.array([0.0, turn]), 0.0, keeps_turn=True)
         route, pursuit = robot.route, config.pursuit
         ahead = _advanced(pose, twist, config.monitor.latency)
         gap = float(np.hypot(*(points - pose[:2]).T).min()) - model.radius if len(points) else math.inf
@@ -285,168 +242,50 @@ class AStarController:
             ahead, twist[0], route.points, route.speeds, route.index, route.cost, self._costmap.geometry, self._field,
             self._geometry[2], gap, limits, settings,
         )  # fmt: skip
-        return np.array([speed, turn]), robot.left(), turning
-
-    def _monitored(self, number, observation, command, way, turning, points, movers, paths, before) -> np.ndarray:
-        """The command as far as the zones allow it."""
-        model, config, horizon = self._model, self.config.monitor, self._horizon
-        pose, twist, sent = observation.pose[number], observation.twist[number], self._sent[number]
-        others = paths.copy()
-        others[number] = np.nan
-        if not self.knows_fleet:
-            others = np.full((len(movers), horizon, 2), np.nan)
-            for k, (x, y, vx, vy) in enumerate(movers):
-                zones.extrapolate(np.array([x, y, math.atan2(vy, vx)]), np.array([math.hypot(vx, vy), 0.0]), others[k])
-        nobody = others[:0]
-        margin = config.margin + config.speed_margin * abs(twist[0])
-        apart = np.full(len(others), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
-        surroundings = (self._field, self._geometry, model.radius + margin, model.radius + margin - 0.02)
-
-        def share(command, hold, count, points, others, reaches, surroundings=surroundings) -> float:
-            return zones.free_share(
-                pose, twist, sent, command, turning, hold, count, zones.SCALES, self._limits, config.latency, points,
-                others, reaches, *surroundings,
-            )  # fmt: skip
-
-        full = command.copy()
-        if full[0] > 0.0:
-            shares = []
-            lane = model.radius + config.slow_margin
-            if zones.in_slow_zone(pose, points, model.radius + config.slow_time * twist[0], lane) >= config.slow_points:
-                shares.append(config.slow_share * model.max_speed / full[0])
-            hold = min(config.time_to_collision, way / full[0])
-            shares.append(max(share(full, hold, horizon, points, nobody, apart[:0]), config.approach_speed / full[0]))
-            if self.knows_fleet and before:
-                shares.append(self._yielded(number, observation, full, before))
-            command = _scaled(full, min(1.0, *shares), turning)
-        stop = 3 + math.ceil((config.latency + STEP + max(abs(twist[0]), abs(command[0])) / model.deceleration) / 0.05)
-        count = horizon if self.knows_fleet else min(stop, horizon)
-        free = share(command, STEP, count, points, others, apart) if command.any() else 0.0
-        if free == 1.0 or (free > 0.0 and not (turning and command[0] < 0.0)):
-            return _scaled(command, free, turning)
-        turn = np.array([0.0, full[1]])
-        return turn if turn[1] and share(turn, STEP, count, points, others, apart) == 1.0 else np.zeros(2)
-
-    def _yielded(self, number, observation, command, before) -> float:
-        """Share of the command that leaves the way to those who have the right of it."""
-        config, pose, twist = self.config.monitor, observation.pose, observation.twist
-        flows = np.full((len(before), self._horizon, 2), np.nan)
-        for k, other in enumerate(before):
-            route = self._robots[other].route
-            if route is None or np.hypot(*(pose[other] - pose[number])[:2]) > 8.0:
-                continue
-            pace = max(abs(twist[other, 0]), abs(self._sent[other, 0]))
-            if pace > _STANDING:
-                zones.follow(route.points, route.index, pose[other, 0], pose[other, 1], pace, flows[k])
-        flows = flows[np.isfinite(flows[:, 0, 0])]
-        if not len(flows):
-            return 1.0
-        reaches = np.full(len(flows), 2 * self._model.radius + config.yield_gap)
-        count = min(self._horizon, 1 + math.ceil(config.yield_time / 0.05))
-        nothing = (np.empty((0, 2)), flows, reaches, self._field, self._geometry, 0.0, -math.inf)
-        arguments = (pose[number], twist[number], self._sent[number])
-        stand = zones.stand_is_free(*arguments, count, self._limits, config.latency, *nothing)
-        if not stand:  # standing would be in the way as well: the planner has to lead it out
-            return 1.0
-        return zones.free_share(
-            *arguments, command, False, config.yield_time, count, zones.SCALES, self._limits, config.latency, *nothing
-        )
+        return Wish(np.array([speed, turn]), robot.left(), turning)
 
     # Recover.
 
-    def _recover(self, number: int, observation: Observation, movers: np.ndarray) -> None:
+    def _recover(self, number: int, observation: Observation) -> None:
         """Begin, go on with or end a recovery of one robot."""
         robot, pose, time = self._robots[number], observation.pose[number], observation.time
-        recovery, config = robot.recovery, self.config.recovery
-        layer = 0 if self.knows_fleet else number
-        if recovery.behaviour is not None:
-            self._continue(robot, pose, time)
+        if robot.recovery.behaviour is not None:
+            self._behaviours.go_on(robot, pose, time)
             return
-        behaviour = recovery.next(time, pose[:2], abs(observation.twist[number, 1]) > 0.3)
+        turning = abs(observation.twist[number, 1]) > _TURNING
+        give_way = self._gives_way(number, pose)
+        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning, give_way)
         if behaviour is None:
             return
-        robot.begun, robot.until = pose.copy(), time + 4.0
-        if behaviour is Behaviour.WAIT:
-            robot.until = time + recovery.duration(config.wait)
-        elif behaviour is Behaviour.CLEAR:
-            self._costmap.forget(layer)
-            self._costmap.unblock(layer)
-            robot.route = None
-            self._end(robot, time)
-        elif behaviour is Behaviour.GO_ROUND:
-            if robot.route is not None:
-                ahead = robot.route.points[min(robot.route.index + 9, len(robot.route.points) - 1)]
-                if np.hypot(*(ahead - robot.goal[:2])) > 1.0:
-                    until = time + recovery.duration(config.blocked_time)
-                    self._costmap.block(layer, ahead, config.blocked_size, until)
-            self._end(robot, time)
-        elif behaviour is Behaviour.BACK_UP:
-            robot.extent = recovery.duration(config.back_up)
-        elif behaviour is Behaviour.SPIN:
-            robot.extent = recovery.duration(config.spin) * recovery.sign()
-        elif behaviour is Behaviour.RETREAT:
-            self._retreat(number, observation, movers)
+        self._behaviours.begin(robot, self._layer(number), time, pose)
+        if behaviour is Behaviour.RETREAT:
+            others = [other for other in self._robots if other is not robot] if self.knows_fleet else []
+            self._behaviours.retreat(robot, pose, time, self._costs(number, observation), others)
 
-    def _retreat(self, number: int, observation: Observation, movers: np.ndarray) -> None:
-        """Drive to the nearest place off everybody's way that is wide enough for another robot to pass."""
-        robot, pose, radius = self._robots[number], observation.pose[number], self._model.radius
-        cost = self._costs(number, observation, None, movers)
-        row, col = np.indices(cost.shape)
-        centres = self._costmap.positions(np.stack([row, col], axis=-1))
-        away = np.hypot(*(centres - pose[:2]).transpose(2, 0, 1))
-        wanted = (away > 1.0 + robot.recovery.duration(1.0)) & (self._costmap.clearance > 2.5 * radius)
-        if self.knows_fleet:
-            for k, other in enumerate(self._robots):
-                if k != number and other.route is not None and not other.refuge:
-                    for x, y in other.route.points[other.route.index :][:60:3]:
-                        wanted &= np.hypot(centres[..., 0] - x, centres[..., 1] - y) > 2 * radius + 0.2
-        route = self._planner.refuge(pose, wanted, cost)
-        robot.until = observation.time + 15.0
-        if route is None:
-            self._end(robot, observation.time)
-        else:
-            robot.route, robot.refuge, robot.extent = route, True, 0.0
-
-    def _continue(self, robot: _Robot, pose: np.ndarray, time: float) -> None:
-        """End a recovery that has done what it was for, or whose time is over."""
-        behaviour = robot.recovery.behaviour
-        moved = float(np.hypot(*(pose - robot.begun)[:2]))
-        turned = abs(float(wrap_angle(pose[2] - robot.begun[2])))
-        done = time >= robot.until
-        done |= behaviour is Behaviour.BACK_UP and moved >= robot.extent
-        done |= behaviour is Behaviour.SPIN and turned >= min(abs(robot.extent), 3.0)
-        if done:
-            self._end(robot, time)
-
-    def _end(self, robot: _Robot, time: float) -> None:
-        robot.recovery.done()
-        robot.refuge = False
-        robot.next_plan = -math.inf
+    def _gives_way(self, number: int, pose: np.ndarray) -> bool:
+        """Whether a robot is closed in by another one that goes first; blind robots cannot tell and draw lots."""
+        robot = self._robots[number]
+        if robot.route is None or robot.route.passable or robot.refuge:
+            return False
+        if not self.knows_fleet:
+            return bool(self._rng.random() < 0.5)
+        nearest = self._traffic.nearest(number, pose)
+        other = None if nearest is None else self._robots[nearest]
+        return other is not None and other.goal is not None and not other.arrived and other.left() < robot.left()
 
     # Publish.
 
     def _braking_paths(self, observation: Observation, present: np.ndarray) -> np.ndarray:
         """Where everybody goes that brakes at once [n, horizon, 2]; NaN for the absent."""
-        paths = np.full((len(self._robots), self._horizon, 2), np.nan)
+        paths = np.full((len(self._robots), self._monitor.horizon, 2), np.nan)
         for robot in np.flatnonzero(present):
             self._publish(paths[robot], observation, robot, np.zeros(2))
         return paths
 
-    def _publish(self, path, observation: Observation, robot: int, command: np.ndarray) -> None:
+    def _publish(self, path: np.ndarray, observation: Observation, robot: int, command: np.ndarray) -> None:
         """Write where a robot goes, path [horizon, 2], that gets a command for one step and then brakes."""
-        latency = self.config.monitor.latency
-        pose, twist, sent = observation.pose[robot], observation.twist[robot], self._sent[robot]
-        braking_path(pose, twist, sent, command, self._limits, latency, STEP, path)
-
-
-def _distance(route: Route, pose: np.ndarray) -> float:
-    """Distance [m] of a robot at pose [3] from its place on a route."""
-    return float(np.hypot(*(route.points[route.index] - pose[:2])))
-
-
-def _scaled(command: np.ndarray, share: float, keeps_turn: bool) -> np.ndarray:
-    """A command [2] at a share of its speed, on the same arc or with the same turn rate."""
-    return command * ((share, 1.0) if keeps_turn else share)
+        pose, twist = observation.pose[robot], observation.twist[robot]
+        self._monitor.braking_path(pose, twist, self._sent[robot], command, path)
 
 
 def _advanced(pose: np.ndarray, twist: np.ndarray, time: float) -> np.ndarray:

@@ -24,12 +24,15 @@ class CostmapConfig:
 
     cell: float = parameter(0.1, "size of a cell, at least that of the map [m]", minimum=0.02, maximum=0.5)
     inflation_radius: float = parameter(0.6, "how far beyond the robot's radius costs reach [m]", minimum=0, maximum=3)
-    cost_scaling: float = parameter(4.0, "decay of the cost with distance [1/m]", minimum=0.1, maximum=50)
-    cost_weight: float = parameter(2.0, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
+    cost_scaling: float = parameter(3.0, "decay of the cost with distance [1/m]", minimum=0.1, maximum=50)
+    cost_weight: float = parameter(3.0, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
     lethal_slack: float = parameter(
         0.03, "cells too tight by this are passable: their centres err by as much [m]", minimum=0, maximum=0.2
     )
     explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
+    seen_size: float = parameter(
+        0.08, "marked cells are discs of this radius: half a cell and a margin [m]", minimum=0, maximum=0.5
+    )
     reach: float = parameter(8.0, "hits farther away than this are not marked [m]", minimum=1, maximum=100)
     memory: float = parameter(15.0, "time after which an unseen obstacle is forgotten [s]", minimum=0.1, maximum=3600)
 
@@ -92,14 +95,14 @@ def _inflate(cost, x, y, size, radius, inflation, scaling, weight, geometry):
 
 
 @njit(cache=True, nogil=True)
-def _inflate_seen(cost, seen, oldest, radius, inflation, scaling, weight, geometry):
-    """Raise the costs around every cell that was hit after ``oldest``."""
+def _inflate_seen(cost, seen, oldest, size, radius, inflation, scaling, weight, geometry):
+    """Raise the costs around every cell that was hit after ``oldest``, each taken for a disc of a size [m]."""
     origin_x, origin_y, cell = geometry
     for row in range(seen.shape[0]):
         for col in range(seen.shape[1]):
             if seen[row, col] > oldest:
                 x, y = origin_x + (col + 0.5) * cell, origin_y + (row + 0.5) * cell
-                _inflate(cost, x, y, 0.0, radius, inflation, scaling, weight, geometry)
+                _inflate(cost, x, y, size, radius, inflation, scaling, weight, geometry)
 
 
 @njit(cache=True, nogil=True)
@@ -147,8 +150,8 @@ class Costmap:
         return int(min(max(row, 0), rows - 1)), int(min(max(col, 0), cols - 1))
 
     def positions(self, cells: np.ndarray) -> np.ndarray:
-        """Centres [k, 2] (map frame) of cells [k, 2] (row, col)."""
-        return (cells[:, ::-1] + 0.5) * self.cell + self.origin
+        """Centres [..., 2] (map frame) of cells [..., 2] (row, col)."""
+        return (cells[..., ::-1] + 0.5) * self.cell + self.origin
 
     def observe(self, layer, time, pose, ignored, scan, angles, scan_max) -> None:
         """Enter a scan taken at pose [3]; hits on the discs ignored [k, 3] (x, y, radius) are not marked. time [s]."""
@@ -177,7 +180,7 @@ class Costmap:
         """
         config, cost = self.config, self.static_cost.copy()
         shape = (self.radius, config.inflation_radius, config.cost_scaling, config.cost_weight, self.geometry)
-        _inflate_seen(cost, self._seen[layer], time - config.memory, *shape)
+        _inflate_seen(cost, self._seen[layer], time - config.memory, config.seen_size, *shape)
         self._places[layer] = [place for place in self._places[layer] if place[3] > time]
         for x, y, size, _ in self._places[layer]:
             _inflate(cost, x, y, size - self.radius, *shape)

@@ -11,16 +11,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from dyna_nav.baselines import zones
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.admissible import PATH_STEP, braking_path
-from dyna_nav.planning.obstacles import clearance_at
-
-SCALES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])  # shares of a command that are tried
-_UNEVENNESS = 0.01  # a distance may seem to fall by so much [m]
-_CONTACT = 0.03  # so much less than the full distance to keep is no room any more [m]
 
 
 @dataclass(frozen=True)
@@ -28,16 +23,16 @@ class MonitorConfig:
     """Zones and margins of the collision monitor."""
 
     latency: float = parameter(0.1, "time until a command moves the wheels [s]", minimum=0, maximum=STEP)
-    margin: float = parameter(0.04, "kept from anything while braking [m]", minimum=0, maximum=1)
+    margin: float = parameter(0.05, "kept from anything while braking [m]", minimum=0, maximum=1)
     speed_margin: float = parameter(0.02, "in addition, per speed [m per m/s]", minimum=0, maximum=1)
     robot_margin: float = parameter(0.1, "kept from other robots while braking [m]", minimum=0, maximum=1)
-    time_to_collision: float = parameter(0.6, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)
+    time_to_collision: float = parameter(0.3, "collisions this far ahead slow the robot [s]", minimum=0.1, maximum=3)
     approach_speed: float = parameter(0.3, "not slower because of time to collision [m/s]", minimum=0, maximum=2)
     slow_time: float = parameter(0.6, "length of the slow-down zone [s of driving]", minimum=0, maximum=5)
     slow_margin: float = parameter(0.1, "width of the zone beyond the robot on each side [m]", minimum=0, maximum=2)
     slow_share: float = parameter(0.6, "share of full speed in the slow-down zone", minimum=0.05, maximum=1)
     slow_points: int = parameter(4, "returns in the zone that make it count", minimum=1, maximum=1000)
-    yield_time: float = parameter(1.5, "a robot that must yield looks so far ahead [s]", minimum=0.1, maximum=5)
+    yield_time: float = parameter(1.0, "a robot that must yield looks so far ahead [s]", minimum=0.1, maximum=5)
     yield_gap: float = parameter(0.15, "gap that it leaves to who has the right of way [m]", minimum=0, maximum=2)
 
 
@@ -47,148 +42,79 @@ def horizon_points(robot: RobotModel, config: MonitorConfig) -> int:
     return 3 + math.ceil((ahead + robot.max_speed / robot.deceleration) / PATH_STEP)
 
 
-@njit(cache=True, nogil=True)
-def to_keep(full, now):
-    """Distance [m] that a path must keep: full, or nearly what the robot has now when that is less.
+@dataclass(frozen=True)
+class Wish:
+    """What pursuit or a recovery asks for."""
 
-    Noise lets a distance seem to fall; near contact not even that is let go, or the margin would be used up bit by bit.
-    """
-    return min(full, max(now - _UNEVENNESS, min(now - 1e-6, full - _CONTACT)))
-
-
-@njit(cache=True, nogil=True)
-def is_free(path, count, points, others, reaches, field, geometry, keep, keep_map):
-    """Whether the first ``count`` points of a path [k, 2] keep off everything.
-
-    points [m, 2]: returns, at least ``keep`` [m] away; others [n, k, 2]: paths in step with this one (NaN: absent),
-    at least reaches [n] away; field with geometry (origin x, y, resolution): clearance of at least ``keep_map``. What
-    is nearer already may not come nearer.
-    """
-    x, y = path[0, 0], path[0, 1]
-    origin_x, origin_y, resolution = geometry
-    floor = to_keep(keep_map, clearance_at(field, origin_x, origin_y, resolution, x, y))
-    for k in range(1, count):
-        if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < floor:
-            return False
-    for m in range(points.shape[0]):
-        px, py = points[m, 0], points[m, 1]
-        allowed = to_keep(keep, math.hypot(px - x, py - y))
-        for k in range(1, count):
-            if (px - path[k, 0]) ** 2 + (py - path[k, 1]) ** 2 < allowed * allowed:
-                return False
-    for n in range(others.shape[0]):
-        if math.isnan(others[n, 0, 0]):
-            continue
-        allowed = to_keep(reaches[n], math.hypot(others[n, 0, 0] - x, others[n, 0, 1] - y))
-        for k in range(1, count):
-            if math.hypot(others[n, k, 0] - path[k, 0], others[n, k, 1] - path[k, 1]) < allowed:
-                return False
-    return True
+    command: np.ndarray  # [2] m/s, rad/s
+    way: float = math.inf  # left to the goal [m]
+    keeps_turn: bool = False  # slower means a tighter turn, not the same arc
 
 
-@njit(cache=True, nogil=True)
-def free_share(
-    pose, twist, previous, command, keeps_turn, hold, count, scales, limits, latency, points, others, reaches, field,
-    geometry, keep, keep_map,
-):  # fmt: skip
-    """Largest share of a command [2] that may be held for ``hold`` [s] before braking; 0 when none may.
+class Monitor:
+    """Limits the commands of robots on one site."""
 
-    keeps_turn: only the speed is scaled and not the turn rate with it; otherwise the arc stays the same. count: points
-    that are looked at; limits: acceleration, deceleration, turn acceleration. Others as in is_free.
-    """
-    path = np.empty((count, 2))
-    wanted = np.empty(2)
-    for scale in scales:
-        wanted[0] = scale * command[0]
-        wanted[1] = command[1] if keeps_turn else scale * command[1]
-        braking_path(pose, twist, previous, wanted, limits, latency, hold, path)
-        if is_free(path, count, points, others, reaches, field, geometry, keep, keep_map):
-            return scale
-    return 0.0
+    def __init__(self, field: np.ndarray, geometry: tuple, model: RobotModel, config: MonitorConfig):
+        """field with geometry (origin x, y, resolution): clearance of the static map."""
+        self._field, self._geometry, self._model, self._config = field, geometry, model, config
+        self._limits = (model.acceleration, model.deceleration, model.turn_acceleration)
+        self.horizon = horizon_points(model, config)  # points of braking paths
 
+    def braking_path(self, pose, twist, sent, command, path) -> None:
+        """Write where a robot goes, path [horizon, 2], that gets a command [2] for one step and then brakes."""
+        braking_path(pose, twist, sent, command, self._limits, self._config.latency, STEP, path)
 
-@njit(cache=True, nogil=True)
-def in_slow_zone(pose, points, length, half_width):
-    """How many of points [m, 2] (map frame) lie in the lane ahead of a robot at pose [3], measured from its centre."""
-    cos, sin = math.cos(pose[2]), math.sin(pose[2])
-    count = 0
-    for m in range(points.shape[0]):
-        dx, dy = points[m, 0] - pose[0], points[m, 1] - pose[1]
-        if 0.0 < dx * cos + dy * sin < length and abs(dy * cos - dx * sin) < half_width:
-            count += 1
-    return count
+    def yielding(self, pose, twist, sent, command, flows: np.ndarray) -> float:
+        """Share of a command [2] that leaves the way to predicted positions flows [n, points, 2]."""
+        config = self._config
+        count = 1 + math.ceil(config.yield_time / PATH_STEP)
+        return zones.yielding_share(
+            pose, twist, sent, command, config.yield_time, count, zones.SCALES, self._limits, config.latency, flows,
+            2 * self._model.radius + config.yield_gap,
+        )  # fmt: skip
 
+    def limit(
+        self, wish: Wish, pose: np.ndarray, twist: np.ndarray, sent: np.ndarray, points: np.ndarray,
+        others: np.ndarray, flows: np.ndarray, cooperative: bool,
+    ) -> np.ndarray:  # fmt: skip
+        """The command [2] as far as the zones allow it.
 
-@njit(cache=True, nogil=True)
-def follow(path, index, x, y, speed, out):
-    """Write where a robot at x, y will be, out [k, 2], that drives on along its path [m, 2] from index at a speed."""
-    out[0, 0], out[0, 1] = x, y
-    k, way = index, speed * PATH_STEP
-    for step in range(1, out.shape[0]):
-        left = way
-        while left > 0.0 and k < path.shape[0]:
-            gap = math.hypot(path[k, 0] - x, path[k, 1] - y)
-            if gap > left:
-                x += left * (path[k, 0] - x) / gap
-                y += left * (path[k, 1] - y) / gap
-                break
-            x, y = path[k, 0], path[k, 1]
-            left -= gap
-            k += 1
-        out[step, 0], out[step, 1] = x, y
+        sent [2]: last command; points [m, 2]: returns; others [n, horizon, 2]: braking paths, or predictions when the
+        others are not ``cooperative`` and may drive on; flows [k, points, 2] of those who have the right of way.
+        """
+        model, config = self._model, self._config
+        margin = config.margin + config.speed_margin * abs(twist[0])
+        apart = np.full(len(others), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
+        keep = (self._field, self._geometry, model.radius + margin, model.radius + margin)
 
+        def share(command, hold, count, others) -> float:
+            return zones.free_share(
+                pose, twist, sent, command, wish.keeps_turn, hold, count, zones.SCALES, self._limits, config.latency,
+                points, others, apart[: len(others)], *keep,
+            )  # fmt: skip
 
-@njit(cache=True, nogil=True)
-def extrapolate(pose, twist, out):
-    """Write where a robot at pose [3] will be, out [k, 2], that keeps its twist [2]."""
-    x, y, yaw = pose[0], pose[1], pose[2]
-    out[0, 0], out[0, 1] = x, y
-    for step in range(1, out.shape[0]):
-        yaw += 0.5 * twist[1] * PATH_STEP
-        x += twist[0] * PATH_STEP * math.cos(yaw)
-        y += twist[0] * PATH_STEP * math.sin(yaw)
-        yaw += 0.5 * twist[1] * PATH_STEP
-        out[step, 0], out[step, 1] = x, y
-
-
-@njit(cache=True, nogil=True)
-def returns(pose, scan, angles, reach, discs, out):
-    """Write the returns of a scan within ``reach`` [m], map frame, out [beams, 2]; those on discs [k, 3] are left out.
-
-    Returns how many there are.
-    """
-    count = 0
-    for beam in range(angles.size):
-        distance = scan[beam]
-        if not 0.0 < distance <= reach:
-            continue
-        x = pose[0] + distance * math.cos(pose[2] + angles[beam])
-        y = pose[1] + distance * math.sin(pose[2] + angles[beam])
-        known = False
-        for k in range(discs.shape[0]):
-            if (x - discs[k, 0]) ** 2 + (y - discs[k, 1]) ** 2 < discs[k, 2] ** 2:
-                known = True
-        if not known:
-            out[count, 0], out[count, 1] = x, y
-            count += 1
-    return count
+        full = command = wish.command
+        if full[0] > 0.0:
+            shares = [1.0]
+            length, half_width = model.radius + config.slow_time * twist[0], model.radius + config.slow_margin
+            if zones.in_slow_zone(pose, points, length, half_width) >= config.slow_points:
+                shares.append(config.slow_share * model.max_speed / full[0])
+            hold = min(config.time_to_collision, wish.way / full[0])
+            shares.append(max(share(full, hold, self.horizon, others[:0]), config.approach_speed / full[0]))
+            if len(flows):
+                shares.append(self.yielding(pose, twist, sent, full, flows))
+            command = _scaled(full, min(shares), wish.keeps_turn)
+        # Who stands is safe from those that brake as well; of others it matters only that it was not the one to hit.
+        stop = config.latency + STEP + max(abs(twist[0]), abs(command[0])) / model.deceleration
+        count = self.horizon if cooperative else min(self.horizon, 3 + math.ceil(stop / PATH_STEP))
+        free = share(command, STEP, count, others) if command.any() else 0.0
+        backing_turn = wish.keeps_turn and command[0] < 0.0
+        if free == 1.0 or (free > 0.0 and not backing_turn):
+            return _scaled(command, free, wish.keeps_turn)
+        turn = np.array([0.0, full[1]])
+        return turn if turn[1] and share(turn, STEP, count, others) == 1.0 else np.zeros(2)
 
 
-@njit(cache=True, nogil=True)
-def stand_is_free(
-    pose, twist, previous, count, limits, latency, points, others, reaches, field, geometry, keep, keep_map
-):
-    """Whether a robot that brakes at once keeps off everything; arguments as in free_share."""
-    path = np.empty((count, 2))
-    braking_path(pose, twist, previous, np.zeros(2), limits, latency, 0.0, path)
-    return is_free(path, count, points, others, reaches, field, geometry, keep, keep_map)
-
-
-@njit(cache=True, nogil=True)
-def any_near(path, points, reach):
-    """Whether any of points [m, 2] lies within ``reach`` [m] of any point of a path [k, 2]."""
-    for k in range(path.shape[0]):
-        for m in range(points.shape[0]):
-            if (path[k, 0] - points[m, 0]) ** 2 + (path[k, 1] - points[m, 1]) ** 2 < reach * reach:
-                return True
-    return False
+def _scaled(command: np.ndarray, share: float, keeps_turn: bool) -> np.ndarray:
+    """A command [2] at a share of its speed, on the same arc or with the same turn rate."""
+    return command * ((share, 1.0) if keeps_turn else share)

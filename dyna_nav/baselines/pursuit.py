@@ -14,14 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from dyna_nav.baselines.monitor import to_keep
+from dyna_nav.baselines.zones import to_keep
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
 
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
-_ALIGNED = 0.1  # nearer than this to the carrot's bearing there is nothing to turn [rad]
+_ALIGNED = 0.15  # nearer than this to the wanted direction there is nothing to turn [rad]
+_CAREFUL = 0.2  # share of full speed of a step around a corner
+_DIRECTIONS, _SECTOR = 9, 0.2  # that are tried on either side, so far apart [rad]
+_END = 3.0  # from here on to the end of the path a turn must be tight enough to hit it [m]
 _LAUNCH_ROOM = 0.1  # room to keep in addition while turning away, per speed: it has to brake straight on [m per m/s]
 _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tried while turning away
 
@@ -30,7 +33,7 @@ _LAUNCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)  # shares of full speed that are tri
 class PursuitConfig:
     """How the path is followed."""
 
-    lookahead_time: float = parameter(0.7, "distance of the carrot per speed [s]", minimum=0.1, maximum=5)
+    lookahead_time: float = parameter(0.8, "distance of the carrot per speed [s]", minimum=0.1, maximum=5)
     lookahead_min: float = parameter(0.9, "least distance of the carrot [m]", minimum=0.1, maximum=5)
     lookahead_max: float = parameter(1.4, "greatest distance of the carrot [m]", minimum=0.1, maximum=10)
     launch_angle: float = parameter(0.6, "farther off, a slow robot turns as fast as it can", minimum=0.1, maximum=1.57)
@@ -39,7 +42,7 @@ class PursuitConfig:
     turn_share: float = parameter(0.95, "share of the turn rate that bends may take", minimum=0.1, maximum=1)
     deceleration: float = parameter(1.5, "braking that the speed profile plans with [m/s^2]", minimum=0.1, maximum=20)
     proximity_gap: float = parameter(0.25, "with less room around it the robot slows down [m]", minimum=0, maximum=2)
-    proximity_speed: float = parameter(0.6, "share of full speed without any room", minimum=0.05, maximum=1)
+    proximity_speed: float = parameter(0.8, "share of full speed without any room", minimum=0.05, maximum=1)
     approach_speed: float = parameter(0.35, "speed on arrival [m/s]", minimum=0.05, maximum=2)
     room: float = parameter(0.08, "kept between robot and map by smoothing and by arcs [m]", minimum=0, maximum=1)
     smoothing: int = parameter(80, "rounds of smoothing of a path", minimum=0, maximum=1000)
@@ -79,6 +82,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
     origin_x, origin_y, cell = geometry
     x, y, yaw = pose
     keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     pieces = max(2, int(math.ceil(length / 0.1)))  # noqa: RUF046 (floats in numba)
     step = length / pieces
     for _ in range(pieces):
@@ -88,7 +92,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
         if clearance_at(field, origin_x, origin_y, resolution, x, y) < keep:
             return False
         row, col = int((y - origin_y) / cell), int((x - origin_x) / cell)
-        if cost[row, col] == np.inf:
+        if cost[row, col] == np.inf and not inside:
             return False
     return True
 
@@ -104,6 +108,7 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
     _, turn_rate, acceleration, _ = limits
     x, y, yaw = pose
     keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     turned, step = 0.0, 0.1
     duration = abs(bearing) / turn_rate + 0.5
     for _ in range(int(duration / step) + 1):
@@ -115,9 +120,24 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
         y += speed * step * math.sin(yaw)
         if clearance_at(field, origin_x, origin_y, resolution, x, y) < keep + _LAUNCH_ROOM * abs(speed):
             return False
-        if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf:
+        if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf and not inside:
             return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def way_around(pose, bearing, cost, geometry, field, resolution, room):
+    """Whether there is a free direction for a first step, and the one nearest to a bearing, from the heading [rad].
+
+    For a robot so near to a corner that not even the shortest arc to its path is free.
+    """
+    for k in range(_DIRECTIONS):
+        for side in (1.0, -1.0):
+            around = bearing + side * k * _SECTOR
+            ahead = np.array([pose[0], pose[1], pose[2] + around])
+            if arc_is_free(ahead, 0.0, _SHORTEST, cost, geometry, field, resolution, room):
+                return True, (around + math.pi) % (2 * math.pi) - math.pi
+    return False, 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -150,12 +170,20 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
         turn = math.copysign(min(turn_rate, math.sqrt(2.0 * 0.7 * turn_acceleration * abs(bearing))), bearing)
         if abs(bearing) > rotate_angle:  # what lies behind is approached backwards while the robot turns round
             return min(0.0, backward * math.cos(bearing)), turn, True
+        end = path.shape[0] - 1  # near it, a wide turn would end in an orbit around it
+        rest = math.hypot(path[end, 0] - x, path[end, 1] - y)
+        orbit = 0.5 * turn_rate * rest / max(abs(math.sin(bearing)), 1e-6) if rest < _END else np.inf
         for share in _LAUNCH_SHARES:
+            if share * max_speed > orbit:
+                continue
             if launch_is_free(pose, speed, share * max_speed, bearing, limits, cost, geometry, field, resolution, room):
                 return share * max_speed, turn, True
         return 0.0, turn, True
-    if not free and abs(speed) < _LAUNCH_SPEED and abs(bearing) > _ALIGNED:
-        return 0.0, math.copysign(min(turn_rate, 2.0 * abs(bearing)), bearing), True
+    if not free and abs(speed) < _LAUNCH_SPEED:
+        found, around = way_around(pose, bearing, cost, geometry, field, resolution, room)
+        if found:
+            turn = math.copysign(min(turn_rate, 2.0 * abs(around)), around)
+            return (0.0 if abs(around) > _ALIGNED else _CAREFUL * max_speed), turn, True
     allowed = speeds[index]
     if near > 0.0:
         allowed = min(allowed, max_speed * (near_speed + (1.0 - near_speed) * min(max(gap / near, 0.0), 1.0)))

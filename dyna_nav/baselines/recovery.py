@@ -30,6 +30,7 @@ class Behaviour(Enum):
 ESCALATION = (
     Behaviour.WAIT, Behaviour.CLEAR, Behaviour.GO_ROUND, Behaviour.BACK_UP, Behaviour.SPIN, Behaviour.RETREAT,
 )  # fmt: skip
+_REROUTED = 2.0  # a way that is longer than the last one by so much is another one [m]
 _TURNING = 0.3  # share of the time spent turning that counts as idle
 
 
@@ -39,6 +40,7 @@ class RecoveryConfig:
 
     patience: float = parameter(2.5, "without progress for so long, a recovery begins [s]", minimum=0.5, maximum=60)
     progress: float = parameter(0.4, "way that counts as progress [m]", minimum=0.05, maximum=5)
+    circling: float = parameter(12.0, "not nearer to the goal for so long, it circles [s]", minimum=1, maximum=600)
     calm: float = parameter(3.0, "way after which the next recovery is the mildest again [m]", minimum=0.1, maximum=50)
     wait: float = parameter(1.5, "duration of a wait [s]", minimum=0, maximum=60)
     back_up: float = parameter(0.6, "way of backing up [m]", minimum=0.05, maximum=5)
@@ -46,7 +48,7 @@ class RecoveryConfig:
     spin: float = parameter(1.5, "angle of a spin [rad]", minimum=0.1, maximum=6.3)
     blocked_size: float = parameter(0.5, "size of a place that was found blocked [m]", minimum=0.1, maximum=3)
     blocked_time: float = parameter(15.0, "a place stays blocked for so long [s]", minimum=0.5, maximum=600)
-    retreat_time: float = parameter(4.0, "time to stay at a refuge [s]", minimum=0.1, maximum=60)
+    retreat_time: float = parameter(6.0, "time to stay at a refuge [s]", minimum=0.1, maximum=60)
 
 
 class Recovery:
@@ -60,6 +62,8 @@ class Recovery:
         self._anchor: np.ndarray | None = None  # where the robot was when it last made progress [2]
         self._trouble: np.ndarray | None = None  # where the last recovery began [2]
         self._idle = 0.0  # time without progress [s]
+        self._least = math.inf  # way left when the robot last came nearer to its goal [m]
+        self._nearer = math.inf  # when that was [s]
         self._last = math.inf  # time of the last look [s]
         self._patience = self._draw(config.patience)
 
@@ -69,11 +73,13 @@ class Recovery:
     def reset(self) -> None:
         """A new trip begins: nothing has gone wrong yet."""
         self.behaviour, self._anchor, self._trouble, self._level = None, None, None, 0
+        self._least = math.inf
 
-    def next(self, time: float, position: np.ndarray, turning: bool) -> Behaviour | None:
-        """The recovery to begin now, if any; time [s], position [2]. Call it in every cycle without a recovery.
+    def next(self, time: float, position: np.ndarray, left: float, turning: bool, give_way: bool) -> Behaviour | None:
+        """The recovery to begin now, if any; time [s], position [2], way left [m]. Call it in every cycle without one.
 
-        A robot that is turning on the spot is not idle, but it shall not turn for ever.
+        A robot that is turning on the spot is not idle, but it shall not turn for ever; nor shall it drive in circles.
+        Who has to give way to somebody and finds no way round retreats at once: nothing milder helps.
         """
         config = self._config
         if self._anchor is None or np.hypot(*(position - self._anchor)) > config.progress:
@@ -81,15 +87,19 @@ class Recovery:
         elif 0.0 < time - self._last < 1.0:
             self._idle += (time - self._last) * (_TURNING if turning else 1.0)
         self._last = time
+        if not self._least - config.progress <= left <= self._least + _REROUTED:
+            self._least, self._nearer = left, time
         if self._trouble is not None and np.hypot(*(position - self._trouble)) > config.calm:
             self._trouble, self._level = None, 0
-        if self._idle < self._patience:
+        if self._idle < self._patience and time - self._nearer < config.circling:
             return None
         if self._trouble is None:
             self._trouble = position.copy()
         self.behaviour = ESCALATION[min(self._level, len(ESCALATION) - 1)]
         if self._level >= len(ESCALATION):  # everything was tried: from now on anything but the mildest, at random
             self.behaviour = ESCALATION[int(self._rng.integers(1, len(ESCALATION)))]
+        if give_way:
+            self.behaviour = Behaviour.RETREAT
         self._level += 1
         self.count += 1
         return self.behaviour
@@ -97,6 +107,7 @@ class Recovery:
     def done(self) -> None:
         """The recovery has ended; a new span of patience begins."""
         self.behaviour, self._anchor = None, None
+        self._least = math.inf
         self._patience = self._draw(self._config.patience)
 
     def duration(self, mean: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from dyna_nav.baselines import path as paths
 from dyna_nav.baselines.astar import cost_to_go, search, search_nearest
@@ -14,6 +15,7 @@ from dyna_nav.mdp import RobotModel
 from dyna_nav.site import Site
 
 _DETOUR = 60.0  # way that is worth not crossing one metre of what is lethal but may move away [m]
+_CLOSED = 5.0  # cost of crossing it there, for each cell from its rim [m per m]
 _START = 0.6  # around itself a robot may cross what is lethal: it has to get out [m]
 _MOST = 60_000  # cells that one search expands at most
 _SHORTCUT = 80  # cells that one straight line may replace
@@ -59,7 +61,10 @@ class RoutePlanner:
         rows = slice(max(0, cell[0] - reach), cell[0] + reach + 1)
         cols = slice(max(0, cell[1] - reach), cell[1] + reach + 1)
         window, static = cost[rows, cols], self._costmap.static_cost[rows, cols]
-        window[np.isinf(window) & np.isfinite(static)] = _DETOUR / 4
+        closed = np.isinf(window) & np.isfinite(static)
+        # The deeper inside, the dearer: the way out is the shortest one, not the one across.
+        depth = distance_transform_edt(np.isinf(window))
+        window[closed] = _CLOSED * (1.0 + depth[closed])
         if np.isfinite(cost[cell]):
             return cell
         row, col = np.nonzero(np.isfinite(window))

@@ -1,0 +1,140 @@
+"""Where the others are and will be, what that costs a path, and who gives way to whom.
+
+With knowledge of the fleet, the others are their reported poses, and they drive on along their paths; without it they
+are what the tracker makes of the scan, and they go straight on. Costs of moving things are laid where they will be when
+the robot can be there (a costmap's poor man's version of planning in space and time), for oncoming ones shifted to the
+left, so that both pass on the right, as the rule of the road has it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.baselines.monitor import MonitorConfig
+from dyna_nav.baselines.prediction import extrapolate, follow
+from dyna_nav.baselines.route import Route
+from dyna_nav.baselines.tracking import Tracker
+from dyna_nav.controller import Observation
+from dyna_nav.mdp import RobotModel
+from dyna_nav.parameters import parameter
+from dyna_nav.planning.admissible import PATH_STEP
+
+STANDING = 0.15  # slower things stand [m/s]
+_STAMP = 0.4  # time between two stamps of a moving thing on the costmap [s]
+_SLACK = 1.2  # a stamp counts when the robot can be there within this time of it [s]
+_ONCOMING = -0.7  # cosine between the headings
+_BESIDE = 2.0  # so near, a robot may be what closes the way [m]
+_FAR = 8.0  # who is farther away needs no way given [m]
+
+
+@dataclass(frozen=True)
+class TrafficConfig:
+    """How others enter the costmap, and when their paths are in conflict with one's own."""
+
+    predict_time: float = parameter(3.0, "others are predicted for so long [s]", minimum=0.1, maximum=10)
+    predict_cost: float = parameter(6.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
+    keep_right: float = parameter(0.5, "oncoming traffic is passed this far to the right [m]", minimum=0, maximum=2)
+    conflict_time: float = parameter(2.0, "a conflict so near in time asks for a new plan [s]", minimum=0, maximum=10)
+    conflict_gap: float = parameter(0.15, "a smaller gap is a conflict [m]", minimum=0, maximum=2)
+
+
+class Traffic:
+    """The others around each robot: ``now[robot]`` [k, 4] (x, y [m], velocity [m/s]) and ``flows[robot]``.
+
+    Flows [k, points, 2] are predicted positions, PATH_STEP apart in time; all in the map frame.
+    """
+
+    def __init__(
+        self, trackers: list[Tracker], knows_fleet: bool, model: RobotModel, config: TrafficConfig, zone: MonitorConfig
+    ):
+        """One tracker per robot; they are asked only without knowledge of the fleet."""
+        self._trackers, self._knows_fleet, self._model = trackers, knows_fleet, model
+        self._config, self._zone = config, zone
+        self._points = 2 + math.ceil(max(config.predict_time, config.conflict_time, zone.yield_time) / PATH_STEP)
+        self.now: list[np.ndarray] = [np.empty((0, 4)) for _ in trackers]
+        self.flows: list[np.ndarray] = [np.empty((0, self._points, 2)) for _ in trackers]
+        self._number: list[np.ndarray] = [np.empty(0, int) for _ in trackers]  # who they are, with knowledge of it
+
+    def update(self, observation: Observation, present: np.ndarray, routes: list[Route | None]) -> None:
+        """Enter an observation; present bool [n]; routes of those that are driving."""
+        pose, twist = observation.pose, observation.twist
+        if self._knows_fleet:
+            velocity = twist[:, :1] * np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], axis=1)
+            flows = np.empty((len(pose), self._points, 2))
+            for robot in np.flatnonzero(present):
+                route, speed = routes[robot], abs(twist[robot, 0])
+                if route is not None and speed > STANDING:
+                    follow(route.points, route.index, pose[robot, 0], pose[robot, 1], speed, flows[robot])
+                else:
+                    extrapolate(pose[robot], twist[robot] * (speed > STANDING), flows[robot])
+        for robot in np.flatnonzero(present):
+            if self._knows_fleet:
+                others = np.flatnonzero(present & (np.arange(len(present)) != robot))
+                self._number[robot] = others
+                self.now[robot] = np.concatenate([pose[others, :2], velocity[others]], axis=1)
+                self.flows[robot] = flows[others]
+                continue
+            self.now[robot] = self._trackers[robot].update(
+                observation.time, pose[robot], observation.scan[robot], observation.scan_angles
+            )
+            self._number[robot] = np.full(len(self.now[robot]), -1)
+            self.flows[robot] = self.straight_on(robot, self._points)
+
+    def straight_on(self, robot: int, points: int) -> np.ndarray:
+        """Positions [k, points, 2] of the others around a robot if they keep their velocity."""
+        time = np.arange(points) * PATH_STEP
+        now = self.now[robot]
+        return now[:, None, :2] + now[:, None, 2:] * time[None, :, None]
+
+    def costs(self, robot: int, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lethal discs [k, 3] (x, y, size) of those that stand, soft discs [m, 4] (x, y, reach, cost) of the moving."""
+        config, size = self._config, self._model.radius + self._zone.robot_margin
+        now = self.now[robot]
+        moves = np.hypot(now[:, 2], now[:, 3]) > STANDING
+        soft = []
+        for (_, _, vx, vy), flow in zip(now[moves], self.flows[robot][moves], strict=True):
+            oncoming = vx * math.cos(pose[2]) + vy * math.sin(pose[2]) < _ONCOMING * math.hypot(vx, vy)
+            for k in range(0, int(config.predict_time / PATH_STEP), round(_STAMP / PATH_STEP)):
+                there, way = flow[k], flow[k + 1] - flow[k]
+                arrival = math.hypot(*(there - pose[:2])) / self._model.max_speed
+                if abs(arrival - k * PATH_STEP) > _SLACK:
+                    continue
+                if oncoming and way.any():
+                    there = there + config.keep_right * np.array([way[1], -way[0]]) / np.hypot(*way)
+                soft.append((*there, 2.0 * size + 0.3, config.predict_cost))
+        standing = now[~moves, :2]
+        lethal = np.column_stack([standing, np.full(len(standing), size)])
+        return lethal, np.array(soft).reshape(-1, 4)
+
+    def standing(self, robot: int) -> np.ndarray:
+        """Positions [k, 2] of those around a robot that stand."""
+        now = self.now[robot]
+        return now[np.hypot(now[:, 2], now[:, 3]) <= STANDING, :2]
+
+    def in_conflict(self, robot: int, pose: np.ndarray, speed: float, route: Route) -> bool:
+        """Whether somebody who moves will come too near when the robot drives on along its route."""
+        now = self.now[robot]
+        moves = np.hypot(now[:, 2], now[:, 3]) > STANDING
+        if not moves.any():
+            return False
+        own = np.empty((1 + math.ceil(self._config.conflict_time / PATH_STEP), 2))
+        follow(route.points, route.index, pose[0], pose[1], max(speed, 0.5 * self._model.max_speed), own)
+        gaps = np.hypot(*(self.flows[robot][moves][:, : len(own)] - own).transpose(2, 0, 1))
+        return bool((gaps < 2 * self._model.radius + self._config.conflict_gap).any())
+
+    def prior(self, robot: int, before: list[int], pose: np.ndarray) -> np.ndarray:
+        """Flows [k, points, 2] of those that move near a robot and are among ``before``: they go first."""
+        now = self.now[robot]
+        matters = np.isin(self._number[robot], before) & (np.hypot(now[:, 2], now[:, 3]) > STANDING)
+        matters &= np.hypot(*(now[:, :2] - pose[:2]).T) < _FAR
+        return self.flows[robot][matters]
+
+    def nearest(self, robot: int, pose: np.ndarray) -> int | None:
+        """The number of the robot nearest to one of a known fleet, if any is within a few metres."""
+        gaps = np.hypot(*(self.now[robot][:, :2] - pose[:2]).T)
+        if not len(gaps) or gaps.min() > _BESIDE:
+            return None
+        return int(self._number[robot][np.argmin(gaps)])

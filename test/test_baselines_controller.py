@@ -1,0 +1,158 @@
+"""The baseline drives: lockstep in real physics."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from simulation_worlds import hall, world
+
+from dyna_nav.baselines import AStarController, BaselineConfig
+from dyna_nav.baselines.pursuit import PursuitConfig
+from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
+from dyna_nav.simulation import Pallet
+
+VARIANTS = pytest.mark.parametrize("knows_fleet", [False, True], ids=["blind", "fleet"])
+
+
+def run(simulation, goals, knows_fleet=False, seconds=60.0, seed=0, config=None):
+    """Drive until everybody is there: arrived [n], time [s], true positions and commands [steps, n, 2]."""
+    controller = AStarController(knows_fleet, config)
+    controller.reset(simulation.site, simulation.robots, np.random.default_rng(seed), RobotModel())
+    goals = np.array([goal if goal is not None else (np.nan,) * 3 for goal in goals], float)
+    for robot, goal in enumerate(goals):
+        controller.assign(robot, None if np.isnan(goal[0]) else goal)
+    arrived, way, commands = np.isnan(goals[:, 0]), [], []
+    while simulation.time < seconds and not arrived.all():
+        seen = simulation.observe()
+        arrived |= goal_reached(seen.pose, seen.twist[:, 0], goals, GoalTolerance())
+        commands.append(controller.act(seen))
+        simulation.step(commands[-1])
+        way.append(simulation.true_pose[:, :2])
+    return arrived, simulation.time, np.array(way), np.array(commands)
+
+
+@VARIANTS
+def test_alone_it_reaches_its_goal_almost_as_fast_as_possible(knows_fleet):
+    simulation = world((2.0, 5.0, 0.0))
+    arrived, time, *_ = run(simulation, [(18.0, 5.0, 0.0)], knows_fleet)
+    assert arrived.all()
+    assert time < 1.12 * 16.0 / 1.5
+    assert not simulation.collisions
+
+
+def test_commands_are_within_the_gates_limits():
+    simulation = world((2.0, 5.0, 3.1))
+    *_, commands = run(simulation, [(12.0, 2.0, 0.0)])
+    assert (commands[..., 0] >= -0.5).all()
+    assert (commands[..., 0] <= 1.5 + 1e-9).all()
+    assert (np.abs(commands[..., 1]) <= 1.2 + 1e-9).all()
+
+
+@VARIANTS
+def test_it_goes_round_a_pallet_that_the_map_does_not_know(knows_fleet):
+    simulation = world((2.0, 5.0, 0.0), pallets=[Pallet(8.0, 5.0)])
+    arrived, time, *_ = run(simulation, [(15.0, 5.0, 0.0)], knows_fleet)
+    assert arrived.all()
+    assert time < 20.0
+    assert not simulation.collisions
+
+
+def test_it_takes_another_aisle_when_a_pallet_closes_one():
+    site = hall(16.0, 8.0, boxes=[(4.0, 3.0, 12.0, 5.0), (4.0, 6.3, 12.0, 7.9)])  # aisles of 1.3 m and of 2.9 m
+    simulation = world((2.0, 5.6, 0.0), site=site, pallets=[Pallet(8.0, 5.65, np.pi / 2)])
+    arrived, _, way, _ = run(simulation, [(14.0, 5.6, 0.0)], seconds=90.0)
+    assert arrived.all()
+    assert way[:, 0, 1].min() < 3.0
+    assert not simulation.collisions
+
+
+@VARIANTS
+def test_oncoming_robots_pass_each_other(knows_fleet):
+    site = hall(20.0, 3.2)
+    simulation = world((2.0, 1.6, 0.0), (18.0, 1.6, np.pi), site=site)
+    arrived, time, *_ = run(simulation, [(18.0, 1.6, 0.0), (2.0, 1.6, 0.0)], knows_fleet)
+    assert arrived.all()
+    assert time < 40.0
+    assert not simulation.collisions
+
+
+@VARIANTS
+def test_crossing_robots_do_not_touch(knows_fleet):
+    simulation = world((4.0, 5.0, 0.0), (10.0, 1.5, np.pi / 2), (16.0, 5.0, np.pi), (10.0, 8.5, -np.pi / 2))
+    goals = [(16.0, 5.0, 0.0), (10.0, 8.5, 0.0), (4.0, 5.0, 0.0), (10.0, 1.5, 0.0)]
+    arrived, *_ = run(simulation, goals, knows_fleet, seconds=60.0)
+    assert arrived.all()
+    assert not simulation.collisions
+
+
+def test_in_an_aisle_that_is_too_narrow_one_backs_out():
+    site = hall(14.0, 8.0, boxes=[(3.0, 0.1, 11.0, 3.4), (3.0, 4.6, 11.0, 7.9)])
+    simulation = world((1.5, 4.0, 0.0), (12.5, 4.0, np.pi), site=site)
+    arrived, *_ = run(simulation, [(12.5, 2.0, 0.0), (1.5, 2.0, 0.0)], knows_fleet=True, seconds=180.0)
+    assert arrived.all()
+    assert not simulation.collisions
+
+
+@VARIANTS
+def test_it_goes_round_a_robot_that_stands(knows_fleet):
+    simulation = world((3.0, 5.0, 0.0), (9.0, 5.0, 0.0))
+    arrived, time, *_ = run(simulation, [(16.0, 5.0, 0.0), None], knows_fleet)
+    assert arrived.all()
+    assert time < 20.0
+    assert not simulation.collisions
+
+
+def test_a_heading_that_is_asked_for_is_taken():
+    simulation = world((3.0, 5.0, 0.0))
+    config = BaselineConfig(tolerance=GoalTolerance(heading=0.2))
+    controller = AStarController(config=config)
+    controller.reset(simulation.site, 1, np.random.default_rng(0), RobotModel())
+    goal = np.array([9.0, 6.0, -2.0])
+    controller.assign(0, goal)
+    while simulation.time < 30.0:
+        seen = simulation.observe()
+        if goal_reached(seen.pose, seen.twist[:, 0], goal[None], config.tolerance)[0]:
+            return
+        simulation.step(controller.act(seen))
+    raise AssertionError(f"it stands at {simulation.true_pose[0]}")
+
+
+def test_without_a_goal_or_a_pose_it_stands():
+    simulation = world((3.0, 5.0, 0.0), (9.0, 5.0, 0.0))
+    controller = AStarController(knows_fleet=True)
+    controller.reset(simulation.site, 2, np.random.default_rng(0), RobotModel())
+    controller.assign(1, np.array([15.0, 5.0, 0.0]))
+    seen = simulation.observe()
+    lost = dataclasses.replace(seen, pose=np.where([[False], [True]], np.nan, seen.pose))
+    assert not controller.act(lost).any()
+    assert controller.act(seen)[1].any()
+    controller.assign(1, None)
+    assert not controller.act(seen).any()
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"), [((np.nan, 1.0, 0.0), "finite"), ((0.2, 0.2, 0.0), "room"), ((50.0, 5.0, 0.0), "room")]
+)
+def test_a_goal_that_cannot_be_served_is_refused_and_the_old_one_stays(goal, words):
+    simulation = world((3.0, 5.0, 0.0))
+    controller = AStarController()
+    controller.reset(simulation.site, 1, np.random.default_rng(0), RobotModel())
+    controller.assign(0, np.array([15.0, 5.0, 0.0]))
+    with pytest.raises(ValueError, match=words):
+        controller.assign(0, np.array(goal))
+    assert controller.act(simulation.observe())[0, 0] > 0.5
+
+
+def test_a_bad_number_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"pursuit\.lookahead_time"):
+        AStarController(config=BaselineConfig(pursuit=PursuitConfig(lookahead_time=-1.0)))
+
+
+def test_the_same_seed_drives_the_same_way():
+    def once():
+        simulation = world((4.0, 5.0, 0.0), (14.0, 5.0, np.pi))
+        return run(simulation, [(14.0, 5.0, 0.0), (4.0, 5.0, 0.0)], seconds=20.0, seed=3)[2]
+
+    assert np.array_equal(once(), once())
