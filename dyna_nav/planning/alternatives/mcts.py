@@ -27,8 +27,8 @@ class MCTSConfig:
 
     rounds: int = parameter(4, "batches of leaves per cycle", minimum=1, maximum=100)
     hold: int = parameter(3, "steps for which the action of one edge is kept", minimum=1, maximum=100)
-    exploration: float = parameter(0.3, "weight of the exploration term, in units of span", minimum=0, maximum=100)
-    span: float = parameter(0.3, "returns are limited to plus and minus this in the tree", minimum=0.001, maximum=100)
+    exploration: float = parameter(0.5, "weight of the exploration term, in units of span", minimum=0, maximum=100)
+    span: float = parameter(0.1, "returns are limited to plus and minus this in the tree", minimum=0.001, maximum=100)
 
     def __post_init__(self):
         check(self)
