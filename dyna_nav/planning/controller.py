@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +19,11 @@ from dyna_nav.mdp import STEP, STOP, Bins, GoalTolerance, Reward, RobotModel, ac
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
-from dyna_nav.planning.making_way import MakingWay, MakingWayConfig
+from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
-from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
-from dyna_nav.planning.standing import StandingObstacles
+from dyna_nav.planning.potential import Lattice, PotentialConfig
+from dyna_nav.planning.routes import Routes
 from dyna_nav.planning.vigilance import Assessment, Vigilance
 from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 from dyna_nav.site import Site
@@ -37,7 +36,6 @@ MAKES_WAY = "makes way for another robot"
 WAITS = (ROUTE_PENDING, HEMMED_IN, MAKES_WAY)  # reasons to stand that are part of driving; any other is a safe-stop
 
 _LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
-_REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
 
@@ -114,7 +112,7 @@ class Dyna2Controller:
         config = config or PlannerConfig()
         check(config)
         self._model, self._vigilance, self._config, self._memory_dir = model, vigilance, config, memory_dir
-        self._store: PotentialStore | None = None
+        self._routes: Routes | None = None
         self.warnings: list[str] = list(model.warnings)
         self.report: PlanReport | None = None
 
@@ -153,18 +151,11 @@ class Dyna2Controller:
             self._model, robots, model, self._actions, lattice, self._permanent, transient, rng, config.dyna2,
             config.braking, config.reward, config.tolerance,
         )  # fmt: skip
-        self._store = PotentialStore(lattice, model, config.tolerance, config.potential)
+        self._routes = Routes(
+            lattice, robots, model, self._dyna2, config.tolerance, config.potential, config.making_way
+        )
         self._live = LiveMap(site, model.radius, config.obstacles)
-        self._standing = StandingObstacles(lattice)
-        self._making_way = MakingWay(lattice, robots, model.radius, config.making_way)
-        self._detour: list[Future | None] = [None] * robots  # potentials around what stands in the way
-        self._rerouted = -math.inf  # when the potentials were last asked for anew [s]
-        self._route_version = 0
-        self._goal = np.full((robots, 3), np.nan)
         self._goal_index = np.zeros(robots, np.int64)
-        self._potential: list[Future | None] = [None] * robots
-        self._ready = np.zeros(robots, bool)
-        self._reachable = np.zeros(robots, bool)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
         self._held = np.zeros(robots, bool)  # by somebody else since the last cycle: that teaches nothing
@@ -186,7 +177,7 @@ class Dyna2Controller:
         Raises ValueError, and leaves the robot's goal as it is, when the goal is not finite, outside the map, or where
         the robot cannot stand.
         """
-        if self._store is None:
+        if self._routes is None:
             raise ValueError(f"robot {robot} got a goal before reset or after close; call reset first")
         if not 0 <= robot < self._robots:
             raise ValueError(f"there is no robot {robot}; robots are numbered 0 to {self._robots - 1}")
@@ -203,64 +194,32 @@ class Dyna2Controller:
                     f" the robot needs {self._robot_model.radius:.2f} m"
                 )
         self._arrived[robot] = False
-        self._ready[robot] = False
-        self._dyna2.forget(robot)
-        self._making_way.forget(robot)
-        self._drop(self._potential, robot)
-        self._drop(self._detour, robot)
-        if goal is None:
-            self._goal[robot] = np.nan
-            return
-        self._goal[robot] = goal
+        self._routes.assign(robot, goal)
         stations = self._site.stations
-        if stations:
+        if goal is not None and stations:
             self._goal_index[robot] = min(
                 range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
             )
-        self._potential[robot] = self._store.request(goal)
-        if self._standing.blocked is not None:
-            self._detour[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
-
-    def _drop(self, futures: list[Future | None], robot: int) -> None:
-        """Forget what was asked for a robot; nobody computes it any more unless another robot waits for it too."""
-        future, futures[robot] = futures[robot], None
-        if future is not None and future not in (*self._potential, *self._detour):
-            future.cancel()
 
     def wait_for_potentials(self) -> None:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
-        for future in (*self._potential, *self._detour):
-            if future is not None:
-                future.result()
+        self._routes.wait()
 
     def act(self, observation: Observation) -> np.ndarray:
         """Commands [robots, 2] (m/s, rad/s); robots without a goal, with bad inputs or on a safe-stop get zero."""
         start = time.monotonic()
         budget = self._config.budget_ms / 1e3 or math.inf
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        self._take_potentials(observation, present)
-        reasons = [""] * self._robots
+        self._routes.take(np.where(present[:, None], observation.pose, np.nan))
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
         state = self._state(observation, present, found)
         self._remember(state, observation.time - self._time)
         self._live.update(observation, present)
-        self._make_way(observation.time, state)
-        self._reroute(observation.time)
+        self._routes.make_way(observation.time, state.pose, state.planned | state.fallback)
+        elapsed = observation.time - self._time
+        self._routes.lead_around(self._live.obstacles, observation.time, elapsed, ~self._arrived)
         self._time = observation.time
-        there = self._making_way.making_way & ~(state.planned | state.fallback)
-        for robot in range(self._robots):
-            if np.isnan(self._goal[robot, 0]) or self._arrived[robot]:
-                continue
-            if not present[robot]:
-                reasons[robot] = "bad input"
-            elif not self._ready[robot]:
-                reasons[robot] = _waiting_for(self._potential[robot])
-            elif not self._reachable[robot]:
-                reasons[robot] = "no way leads to the goal"
-            elif found.novel[robot]:
-                reasons[robot] = found.reason[robot]
-            elif there[robot]:
-                reasons[robot] = MAKES_WAY
+        reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
         commands = self._actions[plan.action]
         commands[~(state.planned | state.fallback)] = 0.0
@@ -296,64 +255,32 @@ class Dyna2Controller:
         if self._vigilance is not None:
             self._vigilance.executed(self._sent)
 
-    def _take_potentials(self, observation: Observation, present: np.ndarray) -> None:
-        for robot, future in enumerate(self._potential):
-            if future is not None and not self._ready[robot] and future.done() and future.exception() is None:
-                self._dyna2.fields[robot] = future.result()
-                self._ready[robot] = True
-        for robot, future in enumerate(self._detour):
-            if future is not None and future.done():
-                if not self._ready[robot]:
-                    continue  # first the way on the map alone
-                self._detour[robot] = None
-                if (
-                    present[robot]
-                    and future.exception() is None
-                    and self._dyna2.leads_on(future.result(), observation.pose[robot])
-                ):
-                    self._dyna2.fields[robot] = future.result()  # otherwise the old way, up to what blocks it
-        for robot in np.flatnonzero(self._ready & present):
-            self._reachable[robot] = self._dyna2.reachable(robot, observation.pose[robot])
-
-    def _make_way(self, now: float, state: FleetState) -> None:
-        """Send robots that block each other to refuges, and on to their goals when that has helped."""
-        for robot in self._making_way.update(now, state.pose, state.planned | state.fallback, self._dyna2.fields):
-            self._ready[robot] = False
-            self._dyna2.forget(robot)
-            self._drop(self._detour, robot)
-            self._drop(self._potential, robot)
-            self._potential[robot] = self._store.request(self._target[robot])
-
-    @property
-    def _target(self) -> np.ndarray:
-        """[robots, 3] where each robot drives to: its refuge, or else its goal."""
-        making_way = self._making_way
-        return np.where(making_way.making_way[:, None], making_way.refuge, self._goal)
-
-    def _reroute(self, now: float) -> None:
-        """Ask for potentials around what stands in the way, when that has changed, and not all the time."""
-        elapsed = now - self._time
-        if not 0.0 < elapsed < 1.0:
-            return
-        self._standing.update(self._live.obstacles, elapsed)
-        if self._standing.version == self._route_version or now - self._rerouted < _REROUTE_PERIOD:
-            return
-        self._rerouted, self._route_version = now, self._standing.version
-        for robot in np.flatnonzero(self._ready & ~self._arrived & ~self._making_way.making_way):
-            self._drop(self._detour, robot)
-            self._detour[robot] = self._store.request(self._goal[robot], self._standing.blocked, self._standing.version)
+    def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState) -> str:
+        """Why a robot with a goal is not planned; "" when it is."""
+        routes = self._routes
+        if np.isnan(routes.goal[robot, 0]) or self._arrived[robot]:
+            return ""
+        if not present[robot]:
+            return "bad input"
+        if not routes.ready[robot]:
+            return routes.waiting_for(robot) or ROUTE_PENDING
+        if not routes.reachable[robot]:
+            return "no way leads to the goal"
+        if found.novel[robot]:
+            return found.reason[robot]
+        return "" if state.planned[robot] or state.fallback[robot] else MAKES_WAY
 
     def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
         pose = np.where(present[:, None], observation.pose, np.nan)
         twist = np.where(present[:, None], observation.twist, 0.0)
         battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
-        tolerance = self._config.tolerance
+        tolerance, routes = self._config.tolerance, self._routes
         with np.errstate(invalid="ignore"):  # who was pushed away has to come again
-            self._arrived &= ~(np.hypot(*(pose - self._goal)[:, :2].T) > tolerance.position)
-            self._arrived |= present & goal_reached(pose, twist[:, 0], self._goal, tolerance)
-        target = self._target
-        there = self._making_way.making_way & goal_reached(pose, twist[:, 0], target, tolerance)  # in its refuge
-        able = present & self._ready & self._reachable & ~self._arrived & ~found.novel & ~there
+            self._arrived &= ~(np.hypot(*(pose - routes.goal)[:, :2].T) > tolerance.position)
+            self._arrived |= present & goal_reached(pose, twist[:, 0], routes.goal, tolerance)
+        target = routes.target
+        in_refuge = routes.makes_way & goal_reached(pose, twist[:, 0], target, tolerance)
+        able = present & routes.ready & routes.reachable & ~self._arrived & ~found.novel & ~in_refuge
         return FleetState(
             pose=pose,
             twist=twist,
@@ -372,7 +299,7 @@ class Dyna2Controller:
         if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
             return
         dyna2 = self._dyna2
-        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held & ~self._making_way.making_way):
+        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held & ~self._routes.makes_way):
             if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
                 continue
             before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])
@@ -388,22 +315,15 @@ class Dyna2Controller:
 
     def save(self) -> None:
         """Write the permanent memory of this site, atomically; nothing happens without a memory folder."""
-        if self._store is not None and self._memory_file is not None:
+        if self._routes is not None and self._memory_file is not None:
             self._permanent.save(self._memory_file)
 
     def close(self) -> None:
         """Save what was learned and stop the background thread."""
-        if self._store is not None:
+        if self._routes is not None:
             self.save()
-            self._store.close()
-            self._store = None
-
-
-def _waiting_for(potential: Future) -> str:
-    """Why a robot has no potential yet."""
-    if potential.done() and potential.exception() is not None:
-        return f"no route: {potential.exception()}"
-    return ROUTE_PENDING
+            self._routes.close()
+            self._routes = None
 
 
 def _digest(site: Site) -> str:
