@@ -151,6 +151,15 @@ def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small):
     assert "Traceback" not in words
 
 
+def test_a_missing_package_is_one_sentence_that_says_what_to_install(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "dyna_nav.evaluation.plots", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)  # as if it were not there
+    assert evaluate("--scenario", small, "--plots", tmp_path / "plots") == 2
+    words = capsys.readouterr().err
+    assert "pip install 'dyna_nav[evaluation]'" in words
+    assert sentences(words) == 1
+
+
 def test_names_of_controllers():
     names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
     assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]

@@ -10,7 +10,7 @@ from evaluation_worlds import NotANumber, Picky, Raising, Standing, WrongShape, 
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.benchmark import summarise
-from dyna_nav.evaluation.course import Breakdown, PalletDrop
+from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop
 from dyna_nav.evaluation.driver import ControllerError
 from dyna_nav.evaluation.episode import TripConfig
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
@@ -127,6 +127,32 @@ def test_the_trips_of_a_robot_that_dies_are_void_and_nobody_waits_for_them():
     result = drive(drawn, trip_config=TripConfig(30.0, 3.0))
     assert result.void_trips + len(result.trips) == 6
     assert len([trip for trip in result.trips if trip.robot == 1]) == 3
+
+
+def test_a_robot_that_resumes_loses_the_trip_in_which_it_stalled_and_no_other():
+    drawn = course(ACROSS, robots=1, trips=3)
+    drawn = replace(drawn, timeline=(Breakdown(1.0, 0, 10.0, 5.0, 4.0),))
+    result = drive(drawn)
+    assert result.void_trips == 1
+    assert [trip.trip for trip in result.trips] == [1, 2]
+    assert all(trip.finished for trip in result.trips)
+
+
+def test_a_pallet_does_not_appear_where_a_robot_stands_too_near_to_stop_for_it():
+    drawn = course(ACROSS, robots=1, trips=1)
+    x, y, _ = drawn.tasks.places[drawn.tasks.starts[0]]
+    aside = 2.0 if x < 10 else -2.0
+    near, far = PalletDrop(0.0, 4.0, Pallet(x + aside, y)), PalletDrop(1.0, 4.0, Pallet(10.0, y))
+    result = drive(replace(drawn, timeline=(near, far)), Standing(), trip_config=TripConfig(6.0, 1.0))
+    np.testing.assert_allclose(result.pallets, [(10.0, y, 0.0)])
+
+
+def test_a_rack_that_moves_is_hit_where_it_is_and_not_where_it_was():
+    drawn = course(ACROSS, robots=1, trips=1)
+    moved = hall(boxes=[(9, 4, 11, 6)])
+    result = drive(replace(drawn, timeline=(HallChange(0.5, moved),)), trip_config=TripConfig(12.0, 1.0))
+    assert not result.trips[0].finished, "the example controller knows no way round"
+    assert np.abs(result.pose[:110, 0, 0] - 10.0).min() > 1.3
 
 
 def test_a_walker_who_hits_a_standing_robot_is_not_the_robots_fault():

@@ -34,6 +34,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate; returns the exit status. Raises ValueError or OSError, one sentence, for what cannot be done."""
     for name in THREADS:  # before numpy is loaded, and handed down to the workers: processes share the cores instead
         os.environ.setdefault(name, "1")
+    try:
+        return _evaluate(arguments)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("dyna_nav"):
+            raise
+        raise ValueError(
+            f"{error.name} is not installed; install it with: pip install 'dyna_nav[evaluation]'"
+        ) from None
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation import benchmark, tables
     from dyna_nav.evaluation.controllers import make_controller, parse_controllers
     from dyna_nav.evaluation.course import draw_course
@@ -45,12 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
     scenario = overridden(load_scenario(arguments.scenario), arguments.robots, arguments.trips)
     seeds = arguments.seeds or [scenario.seed]
     site_name = arguments.map or arguments.site
+    # What cannot be run or written is said before anything starts.
     for file in filter(None, (arguments.json, arguments.trips_table)):
         _check_writable(Path(file))
     if arguments.plots:
+        from dyna_nav.evaluation.plots import draw_all
+
         Path(arguments.plots).mkdir(parents=True, exist_ok=True)
     site = benchmark.site_of(scenario, site_name)
-    draw_course(site, scenario, seeds[0], RobotModel())  # what cannot be run is said before anything starts
+    draw_course(site, scenario, seeds[0], RobotModel())
     for name in controllers:
         controller = make_controller(name)
         if hasattr(controller, "close"):
@@ -68,8 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.trips_table:
         tables.write_trips(Path(arguments.trips_table), results)
     if arguments.plots:
-        from dyna_nav.evaluation.plots import draw_all
-
         for path in draw_all(Path(arguments.plots), site, results, scenario.name):
             print(f"{path}: written")
     return 0
@@ -79,8 +91,8 @@ def _check_writable(path: Path) -> None:
     """Refuse a file that could not be written, before hours are spent. Raises OSError naming it."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: folder {path.parent} does not exist; create it")
-    with path.open("a", encoding="utf-8"):
-        pass
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path} cannot be written; give another file")
 
 
 def _count(text: str) -> int:

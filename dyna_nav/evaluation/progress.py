@@ -51,6 +51,6 @@ class EvaluationProgress:
         )
         if self._bar is not None:
             self._bar.advance(self._task, self._trips - len(result.trips))  # trips that became void
-            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
