@@ -155,6 +155,14 @@ def test_a_rack_that_moves_is_hit_where_it_is_and_not_where_it_was():
     assert np.abs(result.pose[:110, 0, 0] - 10.0).min() > 1.3
 
 
+def test_a_rack_does_not_move_onto_a_robot():
+    drawn = course(ACROSS, robots=1, trips=1)
+    x, y, _ = drawn.tasks.places[drawn.tasks.starts[0]]
+    onto = hall(boxes=[(x - 1, y - 1, x + 1, y + 1)])
+    result = drive(replace(drawn, timeline=(HallChange(0.5, onto),)), Standing(), trip_config=TripConfig(6.0, 1.0))
+    assert not result.collisions
+
+
 def test_a_walker_who_hits_a_standing_robot_is_not_the_robots_fault():
     drawn = course(ACROSS, robots=1, trips=1)
     x, y, _ = drawn.tasks.places[drawn.tasks.starts[0]]
@@ -174,8 +182,15 @@ def test_stops_are_counted_once_with_their_duration():
 def test_a_near_miss_ends_only_when_the_clearance_has_grown():
     log, pose = NearMissLog(IncidentConfig()), np.zeros((1, 3))
     for clearance in (0.3, 0.09, 0.12, 0.05, 0.14, 0.2, 0.09):
-        log.see(0.0, pose, "wall", np.array([[clearance]]), np.array([[True]]))
+        log.see(0.0, pose, "wall", ["wall"], np.array([[clearance]]), np.array([[True]]))
     assert len(log.near_misses) == 2
+
+
+def test_a_pallet_that_is_taken_away_leaves_the_others_their_names():
+    log, pose, yes = NearMissLog(IncidentConfig()), np.zeros((1, 3)), np.array([[True, True]])
+    log.see(0.0, pose, "pallet", ["pallet:0", "pallet:1"], np.array([[0.05, 0.05]]), yes)
+    log.see(0.1, pose, "pallet", ["pallet:1"], np.array([[0.05]]), yes[:, :1])
+    assert [miss.other for miss in log.near_misses] == ["pallet:0", "pallet:1"]
 
 
 def test_a_short_stop_does_not_count():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -79,6 +80,9 @@ def test_pallets_lie_in_the_way_of_trips_and_leave_every_place_a_way():
     drops = [entry for entry in drawn.timeline if isinstance(entry, PalletDrop)]
     assert len(drops) >= 3
     assert [drop.at for drop in drops] == sorted(drop.at for drop in drops)
+    for drop, later in combinations(drops, 2):
+        if later.at < drop.until:
+            assert np.hypot(drop.pallet.x - later.pallet.x, drop.pallet.y - later.pallet.y) > 1.44, "they would overlap"
     for drop in drops:
         away = np.hypot(*(drawn.tasks.places[:, :2] - (drop.pallet.x, drop.pallet.y)).T)
         assert away.min() > 1.2, "no pallet on a place"

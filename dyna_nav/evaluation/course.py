@@ -23,6 +23,7 @@ TASK_STREAM, WALKER_STREAM, EVENT_STREAM = 21, 22, 23  # of the seed
 EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
+PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
 PASSAGE = 0.15  # room beside a robot that a way has to leave to count as one [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 WALKER_START = 2.5  # of walkers from starting robots, at least [m]
@@ -187,23 +188,29 @@ class _Events:
             if point is None or (attempt < TRIES // 2 and not self._in_aisle(point)):
                 continue  # aisles first; a hall may have none
             drop = PalletDrop(at, until, Pallet(*(float(value) for value in point + aside), float(yaw)))
-            if self._fits(drop.pallet) and self._leaves_ways(drop):
+            if self._fits(drop) and self._leaves_ways(drop):
                 self._drops.append(drop)
                 return drop
         return None
 
-    def _fits(self, pallet: Pallet) -> bool:
+    def _fits(self, drop: PalletDrop) -> bool:
+        for other in self._meanwhile(drop):
+            if math.hypot(other.pallet.x - drop.pallet.x, other.pallet.y - drop.pallet.y) < PALLETS_APART:
+                return False
         try:
-            check_pallet(self._hall, pallet, np.empty((0, 2)), self._model.radius)
+            check_pallet(self._hall, drop.pallet, np.empty((0, 2)), self._model.radius)
         except ValueError:  # it would stand in a wall: not this place
             return False
         return True
 
+    def _meanwhile(self, drop: PalletDrop) -> list[PalletDrop]:
+        """The pallets that stand while this one does."""
+        return [other for other in self._drops if other.at < drop.until and drop.at < other.until]
+
     def _leaves_ways(self, drop: PalletDrop) -> bool:
         cells = np.array(self._hall.map.cells)
-        for other in (drop, *self._drops):
-            if other.at < drop.until and drop.at < other.until:
-                cells[_footprint(self._hall.map, other.pallet)] = 100
+        for other in (drop, *self._meanwhile(drop)):
+            cells[_footprint(self._hall.map, other.pallet)] = 100
         return self._connected(_hall_with(self._hall, cells).clearance)
 
     def _connected(self, clearance: np.ndarray) -> bool:

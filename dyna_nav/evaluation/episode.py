@@ -199,15 +199,17 @@ class Episode:
         self._driving.append(driving)
         radius, config = self._model.radius, self._incident_config
         moving = np.abs(speed) > config.still
-        pairs = moving[:, None] | moving[None, :]
-        self._near.see(now, pose, "robot", robot_clearance(pose, radius), pairs)
+        either, alone = moving[:, None] | moving[None, :], moving[:, None]
+        robots = [f"robot:{other}" for other in range(self._robots)]
+        self._near.see(now, pose, "robot", robots, robot_clearance(pose, radius), either)
         wall = simulation.hall.clearance_at(pose[:, :2]) - radius
-        self._near.see(now, pose, "wall", wall[:, None], (moving & ~self._docking(pose))[:, None])
-        boxes = self._happenings.boxes()
-        self._near.see(now, pose, "pallet", box_clearance(pose, boxes, radius), np.tile(moving[:, None], len(boxes)))
+        self._near.see(now, pose, "wall", ["wall"], wall[:, None], alone & ~self._docking(pose)[:, None])
+        boxes = box_clearance(pose, self._happenings.boxes(), radius)
+        self._near.see(now, pose, "pallet", self._happenings.names(), boxes, np.broadcast_to(alone, boxes.shape))
         walkers = simulation.walker_positions
         gaps = np.hypot(*(pose[:, None, :2] - walkers[None]).transpose(2, 0, 1)) - radius - course.walker_radius
-        self._near.see(now, pose, "walker", gaps, np.tile(moving[:, None], len(walkers)))
+        people = [f"walker:{k}" for k in range(len(walkers))]
+        self._near.see(now, pose, "walker", people, gaps, np.broadcast_to(alone, gaps.shape))
         reasons = self._driver.stop_reasons()
         for reason in filter(None, reasons):
             self._reasons[reason] = self._reasons.get(reason, 0.0) + STEP

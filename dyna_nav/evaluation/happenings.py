@@ -14,7 +14,8 @@ from dyna_nav.evaluation.course import FROM_PLACES, Breakdown, Course, HallChang
 from dyna_nav.simulation import Simulation
 
 KEEP_AWAY = 2.5  # of robots from where something appears [m]
-RACK_AWAY = 1.0  # of robots' hulls from a rack that moves [m]
+RACK_AWAY = 0.5  # of robots' hulls from where a rack will stand [m]
+PALLET_ROOM = 0.75  # from a pallet's middle to its corners, and a little more [m]
 STALL_NEAR = 0.75  # of the point at which a robot is to stall [m]
 STALL_PATIENCE = 60.0  # after which it stalls wherever it drives [s]
 
@@ -47,11 +48,14 @@ class Happenings:
             self.stalled[robot] = False
             self._resuming.remove((until, robot))
 
+    def names(self) -> list[str]:
+        """Names of the pallets that stand, in the order of :meth:`boxes`."""
+        return [f"pallet:{number}" for number in self._simulation.pallets]
+
     def boxes(self) -> np.ndarray:
         """Pallets as they stand [m, 5]: x, y [m], yaw [rad] (map frame), length, width [m]; in the order of numbers."""
-        return np.array([(*pose, *self._sizes[number]) for number, pose in self._simulation.pallets.items()]).reshape(
-            -1, 5
-        )
+        rows = [(*pose, *self._sizes[number]) for number, pose in self._simulation.pallets.items()]
+        return np.array(rows).reshape(-1, 5)
 
     def placed(self) -> np.ndarray:
         """Poses [k, 3] of all pallets that were put down."""
@@ -62,20 +66,31 @@ class Happenings:
         if isinstance(entry, PalletDrop):
             return self._put_down(entry, now)
         if isinstance(entry, HallChange):
-            room = entry.hall.clearance_at(self._simulation.true_pose[:, :2])
-            if room.min() < self._simulation.robot_model.radius + RACK_AWAY and now < entry.at + STALL_PATIENCE:
-                return False
-            self._simulation.change_hall(entry.hall)
-            return True
+            return self._change_hall(entry)
         return self._break_down(entry, now)
+
+    def _change_hall(self, entry: HallChange) -> bool:
+        hall, simulation = entry.hall, self._simulation
+        robots = hall.clearance_at(simulation.true_pose[:, :2]) - simulation.robot_model.radius
+        pallets = hall.clearance_at(self.boxes()[:, :2])
+        if robots.min() < RACK_AWAY or pallets.min(initial=np.inf) < PALLET_ROOM:
+            return False
+        simulation.change_hall(hall)
+        return True
 
     def _put_down(self, entry: PalletDrop, now: float) -> bool:
         if now >= entry.until:  # somebody stood there all the while
             return True
         pallet = entry.pallet
-        if np.hypot(*(self._simulation.true_pose[:, :2] - (pallet.x, pallet.y)).T).min() < KEEP_AWAY:
+        place, simulation = np.array([pallet.x, pallet.y]), self._simulation
+        robots = np.hypot(*(simulation.true_pose[:, :2] - place).T).min()
+        pallets = np.hypot(*(self.boxes()[:, :2] - place).T).min(initial=np.inf)
+        if robots < KEEP_AWAY or pallets < 2 * PALLET_ROOM:
             return False
-        number = self._simulation.add_pallet(pallet.x, pallet.y, pallet.yaw)
+        try:
+            number = simulation.add_pallet(pallet.x, pallet.y, pallet.yaw)
+        except ValueError:  # a rack has moved there since the course was drawn
+            return False
         self._sizes[number] = (pallet.length, pallet.width)
         self._standing.append((entry.until, number))
         self._placed.append(np.array([pallet.x, pallet.y, pallet.yaw]))

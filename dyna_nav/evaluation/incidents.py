@@ -53,20 +53,22 @@ class NearMissLog:
         self.near_misses: list[NearMiss] = []
         self._near: set[tuple[int, str]] = set()
 
-    def see(self, time: float, pose: np.ndarray, kind: str, clearance: np.ndarray, counts: np.ndarray) -> None:
-        """Note clearances [n, others] (m) of robots at pose [n, 3] from things of a kind ("wall" has one column).
+    def see(
+        self, time: float, pose: np.ndarray, kind: str, names: list[str], clearance: np.ndarray, counts: np.ndarray
+    ) -> None:
+        """Note clearances [n, others] (m) of robots at pose [n, 3] from all there is of a kind now, by names [others].
 
         counts [n, others] (bool): where a new near miss may begin; one that has begun ends only by distance.
         """
-        for robot, other in zip(*np.nonzero(clearance < self.config.apart), strict=True):
-            key = (int(robot), kind if kind == "wall" else f"{kind}:{other}")
-            if key not in self._near and clearance[robot, other] < self.config.near and counts[robot, other]:
-                self._near.add(key)
-                self.near_misses.append(NearMiss(time, *key, float(pose[robot, 0]), float(pose[robot, 1])))
-        for key in [key for key in self._near if key[1].partition(":")[0] == kind]:
-            column = 0 if kind == "wall" else int(key[1].partition(":")[2])
-            if column >= clearance.shape[1] or not clearance[key[0], column] < self.config.apart:
-                self._near.discard(key)
+        near = {
+            (int(robot), names[other]): bool(clearance[robot, other] < self.config.near and counts[robot, other])
+            for robot, other in zip(*np.nonzero(clearance < self.config.apart), strict=True)
+        }
+        for (robot, other), begins in near.items():
+            if begins and (robot, other) not in self._near:
+                self._near.add((robot, other))
+                self.near_misses.append(NearMiss(time, robot, other, float(pose[robot, 0]), float(pose[robot, 1])))
+        self._near = {key for key in self._near if key in near or key[1].partition(":")[0] != kind}
 
 
 class StopLog:

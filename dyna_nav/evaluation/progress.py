@@ -46,7 +46,7 @@ class EvaluationProgress:
         unfinished = sum(not trip.finished for trip in result.trips)
         line = (
             f"[{self._done}/{self._episodes}] {result.controller}, seed {result.seed}: {len(result.trips)} trips, "
-            f"{unfinished} unfinished, {len(result.collisions)} collisions in {result.simulated_s:.0f} s, "
+            f"{unfinished} unfinished, {len(result.collisions)} contacts in {result.simulated_s:.0f} s, "
             f"{result.simulated_s / result.wall_s:.1f} x real time"
         )
         if self._bar is not None:
