@@ -6,21 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from dyna_nav.mdp import STEP
 from dyna_nav.ood.alarm import verdicts
-from dyna_nav.ood.features import OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
+from dyna_nav.ood.features import GROUPS, OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
 from dyna_nav.ood.runtime import WINDOW, OODConfig
 from dyna_nav.ood.vae import VAE
-from dyna_nav.site import resolve_site
 from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.collection import Episode
 from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 from dyna_nav.world_model.ensemble import Ensemble
 from dyna_nav.world_model.residual import residual_variance
 from dyna_nav.world_model.training import Normalisation, predict_all
+from dyna_nav.world_model.training_sites import training_hall
 
 SETTLING = WINDOW + 10  # steps around something unlearnable whose features still carry it
+PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
+MARGIN = 1.3  # on the lowest threshold without a false alarm
+LEAST_UNIT = 1.0  # of a group's error: what features of it are off by their resolution is not blown up
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def residuals(episode: Episode, ensemble: Ensemble, norm: Normalisation, varianc
 
 def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
     """The detector's features at every step of an episode, with the history it would have had."""
-    site = resolve_site(site_name)
+    site = training_hall(site_name).site
     robots, steps = episode.learnable.shape
     grid = (site.clearance, *site.map.origin, site.map.resolution)
     history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
@@ -69,11 +73,26 @@ def _away_from(bad: np.ndarray, steps: int) -> np.ndarray:
     return ~near
 
 
+def group_scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
+    """Mean squared errors of the groups [..., groups] of features [..., OOD_FEATURES]."""
+    rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
+    parts = [group_errors(vae.errors(part).numpy()) for part in rows.split(65536)]
+    return np.concatenate(parts).reshape(*features.shape[:-1], len(GROUPS))
+
+
 def scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
     """Scores [...] of features [..., OOD_FEATURES]: what OODDetector computes from the exported network."""
-    rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
-    parts = [group_errors(vae.errors(part).numpy()).max(axis=1) for part in rows.split(65536)]
-    return np.concatenate(parts).reshape(features.shape[:-1])
+    return group_scores_of(vae, features).max(axis=-1)
+
+
+def group_units(vae: VAE, series: list[Series]) -> np.ndarray:
+    """For each group [groups] the greatest error that lasted long enough for an alarm in familiar driving."""
+    units = np.full(len(GROUPS), LEAST_UNIT)
+    for one in series:
+        scores = np.where(one.familiar[..., None], group_scores_of(vae, one.features), 0.0)
+        recent = sliding_window_view(scores, ALARM_WINDOW, axis=1)
+        units = np.maximum(units, np.sort(recent, axis=-1)[..., -PERSISTENCE].max(axis=(0, 1)))
+    return units
 
 
 def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], calibration: OODCalibration) -> tuple:
@@ -87,10 +106,6 @@ def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], ca
         alarms += int((novel[:, 1:] & ~novel[:, :-1]).sum() + novel[:, 0].sum())
         cycles += int(calm.sum())
     return alarms, cycles * STEP / 3600
-
-
-PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
-MARGIN = 1.15  # on the lowest threshold without a false alarm
 
 
 def calibrate_threshold(series_scores: list[np.ndarray], familiar: list[np.ndarray]) -> OODCalibration:
