@@ -35,7 +35,7 @@ Bundle `{version}`, made on {created} by
 {command}
 ```
 
-This page is written by the same command from the bundle's manifest.
+{note}This page is written from the bundle's manifest.
 
 ## What it learned from
 
@@ -49,7 +49,7 @@ forward to the beginning of each cycle, wherever that lies between them, and com
 {latest_ms:.0f} ms later, as between ROS nodes; {punctual:.0%} of the episodes are perfectly punctual.
 
 The OOD detector's threshold was set on {ood[calibration_robot_hours]} robot-hours on further sites. Its false alarms
-and the novel states below are from yet other sites and seeds, which nothing was fitted to.
+and the novel states below are from yet other sites and seeds.
 
 Time of the stages, as far as this command did them and did not find them done: {seconds}.
 
@@ -121,6 +121,7 @@ def _page(bundle: Bundle) -> str:
         version=bundle.version,
         created=bundle.manifest["created"],
         command=training["command"],
+        note=training["note"] + "\n\n" if training.get("note") else "",
         ensemble=ensemble,
         ood=ood,
         calibration=calibration,
