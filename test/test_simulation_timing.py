@@ -7,7 +7,6 @@ pytest.importorskip("mujoco")
 
 from dyna_nav.mdp import STEP
 from dyna_nav.simulation import Simulation, SimulationConfig
-from dyna_nav.simulation.laser import cast, leap_grid
 from dyna_nav.simulation.timing import LATEST, TimedSimulation, Timing
 from dyna_nav.site import resolve_site
 
@@ -24,11 +23,9 @@ def timed(timing, config=PRECISE, robots=1):
 
 def scan_from(simulation):
     """Ranges [beams] of a perfect laser at the robot's true pose."""
-    grid, angles = simulation.site.map, simulation.observe().scan_angles
-    ranges = np.empty((1, len(angles)))
-    leaps = leap_grid(simulation.site.clearance, grid.resolution)
-    cast(simulation.true_pose, angles, 12.0, leaps, grid.resolution, *grid.origin, 0.35, np.empty((0, 5)), ranges)
-    return np.where(np.isfinite(ranges[0]), ranges[0], np.nan)
+    there = Simulation(simulation.site, 1, 0, config=PRECISE, poses=simulation.true_pose)
+    ranges = there.observe().scan[0]
+    return np.where(np.isfinite(ranges), ranges, np.nan)
 
 
 def test_perfect_timing_is_the_simulation_itself():
