@@ -11,10 +11,10 @@ import pytest
 from gate_messages import odometry, scan, twist
 from geometry_msgs.msg import PoseWithCovarianceStamped
 
-from dyna_nav.nodes.messages import seen_from
 from dyna_nav.nodes.pose_source import AmclCorrection, OdometryInMap
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
 from dyna_nav.safety.inputs import InputLimits
+from dyna_nav.viewpoint import seen_from
 
 ANGLES = np.arange(360) * (2 * np.pi / 360) - np.pi
 

@@ -29,10 +29,10 @@ from dyna_nav.nodes.diagnostics import (
 from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
 from dyna_nav.nodes.pose_source import compose, inverse
 from dyna_nav.nodes.robot_names import check_robot_names
-from dyna_nav.nodes.robot_port import arc
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.site import resolve_site
+from dyna_nav.viewpoint import arc
 
 coordinate = st.floats(-50, 50)
 poses = st.tuples(coordinate, coordinate, st.floats(-3.1, 3.1)).map(np.array)

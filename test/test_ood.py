@@ -143,7 +143,7 @@ def summary(site, pose, scan):
     out = np.empty((1, SUMMARY), np.float32)
     grid = (site.clearance, site.map.cells, *site.map.origin, site.map.resolution)
     scan_summary(np.array([pose]), np.zeros((1, 2)), scan[None], ANGLES, 12.0, *grid, np.empty(len(ANGLES)), out)
-    return out[0, :SECTORS], out[0, SECTORS : 2 * SECTORS], out[0, 2 * SECTORS : 3 * SECTORS], out[0, -1]
+    return out[0, :SECTORS], out[0, SECTORS : 2 * SECTORS], out[0, 2 * SECTORS + 1 : -1], out[0, -1]
 
 
 def test_expected_ranges_are_those_of_the_map():
@@ -166,7 +166,16 @@ def test_a_pallet_is_short_and_a_rack_that_went_away_is_looked_through():
     assert short.max() > 0.1
     assert through.max() == 0.0
     _, through, _, _ = summary(room(), pose, ranges(room(moved=1.5), pose))
-    assert through.max() > 0.5
+    assert through.max() > 0.4
+
+
+def test_one_or_two_beams_through_a_gap_mean_nothing_and_three_do():
+    pose = (2.0, 5.0, 0.0)
+    scan = ranges(room(), pose)
+    scan[180:182] += 2.0
+    assert summary(room(), pose, scan)[1].max() == 0.0
+    scan[182] += 2.0
+    assert summary(room(), pose, scan)[1].max() > 0.0
 
 
 def test_beams_that_are_not_numbers_are_counted():

@@ -62,6 +62,14 @@ def test_other_features_are_refused(folder):
     assert "features" in refusal(folder)
 
 
+def test_other_features_of_the_detector_are_refused(folder):
+    names = json.loads((folder / MANIFEST).read_text())["ood_features"]
+    edit(folder / MANIFEST, ood_features=names[:-1])
+    message = refusal(folder)
+    assert f"ood_features are not those of this dyna_nav ({len(names) - 1} found, {len(names)} expected)" in message
+    assert str(folder / MANIFEST) in message
+
+
 def test_a_forged_version_is_refused(folder):
     edit(folder / MANIFEST, version="0" * 12)
     assert "version" in refusal(folder)

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("mujoco")
 
 from dyna_nav.mdp import Reward
+from dyna_nav.simulation.timing import Timing
 from dyna_nav.world_model import train_command
 from dyna_nav.world_model.collection import (
     Episode,
     EpisodePlan,
-    carried_forward,
     collect_shard,
     plan_episodes,
     run_episode,
@@ -27,13 +27,20 @@ def episode():
     return run_episode(PLAN)
 
 
+@pytest.fixture
+def punctual(monkeypatch):
+    monkeypatch.setattr(Timing, "draw", classmethod(lambda cls, rng: cls()))
+    return run_episode(PLAN)
+
+
 def test_the_same_plan_gives_the_same_numbers(episode):
     again = run_episode(PLAN)
     for name, values in vars(episode).items():
         np.testing.assert_array_equal(getattr(again, name), values, err_msg=name)
 
 
-def test_the_recorded_changes_lead_along_the_recorded_path(episode):
+def test_the_recorded_changes_lead_along_the_recorded_path(punctual):
+    episode = punctual
     pose, twist = episode.pose[:, 0].copy(), episode.twist[:, 0].astype(float)
     battery = np.ones(len(pose))
     for k in range(1, PLAN.steps):
@@ -71,16 +78,6 @@ def test_a_shard_that_is_there_is_not_recorded_again(episode, tmp_path):
 def test_no_two_parts_of_a_run_share_a_site():
     plans = [plan.site for first in (0, 1000, 2000) for plan in plan_episodes(40_000, first, 500)]
     assert len(set(plans)) == len(plans)
-
-
-def test_an_old_observation_is_carried_along_its_arc(episode):
-    from dyna_nav.controller import Observation
-
-    pose, twist = np.array([[1.0, 2.0, 0.0]]), np.array([[1.0, np.pi]])
-    old = Observation(0.0, pose, twist, np.ones(1), pose, np.ones((1, 4)), np.zeros(4), 12.0)
-    now = carried_forward(old, 0.5)
-    np.testing.assert_allclose(now.pose[0], [1 + 0.5 * np.cos(np.pi / 4), 2 + 0.5 * np.sin(np.pi / 4), np.pi / 2])
-    assert now.time == 0.5
 
 
 def test_too_few_transitions_are_refused(tmp_path):

@@ -95,27 +95,3 @@ def ranges_at(angles: np.ndarray, message: LaserScan) -> np.ndarray:
         inside = between < len(ranges)
         result[inside] = ranges[between[inside]]
     return result
-
-
-def seen_from(scan: np.ndarray, angles: np.ndarray, viewpoint: np.ndarray) -> np.ndarray:
-    """Ranges [beams] (m) of a scan [beams], at the same angles [beams] (rad, a full circle), as from another viewpoint.
-
-    viewpoint [3]: x, y [m], yaw [rad] in the frame of the scan. Beams that get nothing are NaN, except that one beam
-    between two neighbours of the scan gets the nearer of them: what is approached widens. What is out of range stays
-    there; that its direction changes a little is neglected.
-    """
-    beams = len(angles)
-    hit = np.isfinite(scan)
-    reach = np.where(hit, scan, 0.0)
-    x, y = reach * np.cos(angles) - viewpoint[0], reach * np.sin(angles) - viewpoint[1]
-    distance = np.where(hit, np.hypot(x, y), scan)
-    direction = np.where(hit, np.arctan2(y, x), angles) - viewpoint[2]
-    beam = np.round((direction - angles[0]) / (2 * math.pi / beams)).astype(int) % beams
-    known = np.flatnonzero(~np.isnan(scan))
-    order = known[np.argsort(-distance[known], kind="stable")]  # the nearest is entered last, and stays
-    result, source = np.full(beams, np.nan), np.full(beams, -1)
-    result[beam[order]], source[beam[order]] = distance[order], order
-    left, right = np.roll(source, 1), np.roll(source, -1)
-    gap = (source < 0) & (left >= 0) & (right >= 0) & ((right - left) % beams == 1)
-    result[gap] = np.minimum(distance[left[gap]], distance[right[gap]])
-    return result

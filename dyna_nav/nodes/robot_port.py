@@ -13,10 +13,11 @@ from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
-from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, seen_from, twist_stamped
+from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import compose, inverse, make_pose_source
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.inputs import InputLimits, battery_fault, odometry_fault, scan_fault, stamp_seconds
+from dyna_nav.viewpoint import arc, seen_from
 
 MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
 EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing through any more [s]
@@ -168,13 +169,6 @@ class RobotPort:
     def _clock(self) -> float | None:
         """The time [s] for checking stamps; None while simulated time has not begun."""
         return self._ros_clock.now().nanoseconds * 1e-9 or None
-
-
-def arc(twist: np.ndarray, seconds: float) -> np.ndarray:
-    """Pose [3] in the robot's own frame after holding a twist [2] (m/s, rad/s) for some seconds."""
-    turn = twist[1] * seconds
-    chord = twist[0] * seconds * np.sinc(turn / (2 * np.pi))
-    return np.array([chord * np.cos(turn / 2), chord * np.sin(turn / 2), turn])
 
 
 def _reception(info: dict) -> float:

@@ -6,21 +6,25 @@ slippery floor, for example, is no different from a dry one until the wheels sli
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 from dyna_nav.mdp import STEP
 from dyna_nav.simulation import SimulationConfig
-from dyna_nav.site import OccupancyMap, Site, resolve_site
+from dyna_nav.site import OccupancyMap, Site
 from dyna_nav.world_model.collection import HEAVIEST, Episode, EpisodePlan, Fault, run_episode
+from dyna_nav.world_model.training_sites import PREFIX, training_hall
 
 FAULT_STEP = 80  # the robot drives for so many steps before something happens to it
 RACK_SIGHT = 5.0  # a moved rack counts as seen from this distance on [m]
 SHOVE = 0.3  # how long a push lasts [s]: somebody leans against the robot, or a pallet truck bumps into it
 SLIPPING = 0.15  # difference between wheels and floor that counts as slipping [m/s]
+SIDEWAYS = 0.3  # speed across the wheels that counts as being pushed [m/s]
 DRIVING = 0.3  # a load can be felt from this speed on [m/s]
 AIRBORNE = 0.2  # turning wheels of a lifted robot count from this speed on [m/s], (or turn rate [rad/s])
 
@@ -58,7 +62,7 @@ def families(rng: np.random.Generator) -> list[Family]:
         Family("laser shifted", 1.0, lambda s, r: s.set_scan_fault(r, "shifted")),
         Family("odometry jump", 1.0, jump),
         Family("lifted", 3.0, lambda s, r: s.lift(r), visible=_airborne),
-        Family("pushed", 1.0, push, config=SimulationConfig(push_duration=SHOVE)),
+        Family("pushed", 1.0, push, config=SimulationConfig(push_duration=SHOVE), visible=_shoved),
     ]
 
 
@@ -110,6 +114,11 @@ def _slipping(episode: Episode, site: Site, hall: Site) -> np.ndarray:
     return np.abs(episode.twist[0, :, 0] - episode.true_twist[0, :, 0]) > SLIPPING
 
 
+def _shoved(episode: Episode, site: Site, hall: Site) -> np.ndarray:
+    """A shove that the tyres withstand moves nothing and is no novelty."""
+    return _slipping(episode, site, hall) | (np.abs(episode.targets[0, :, 1]) > SIDEWAYS * STEP)
+
+
 def _airborne(episode: Episode, site: Site, hall: Site) -> np.ndarray:
     wheels = np.abs(episode.twist[0, :, 0]) > AIRBORNE
     return wheels | (np.abs(episode.features[0, :, 6]) > AIRBORNE)
@@ -129,8 +138,9 @@ class NovelEpisode:
 
 
 def record(family: Family, seed: int, steps: int = 260) -> NovelEpisode:
-    """One episode of a family in the random warehouse of this seed."""
-    plan = EpisodePlan(f"random:{seed}", seed, steps)
+    """One episode of a family in the random warehouse of this seed, or, every other one, in a sketch without racks."""
+    sketched = family.hidden_site is None and seed % 2 == 1
+    plan = EpisodePlan(f"{PREFIX if sketched else 'random:'}{seed}", seed, steps)
     hall: list[Site] = []
 
     def hidden(site: Site, rng: np.random.Generator) -> Site:
@@ -146,12 +156,33 @@ def record(family: Family, seed: int, steps: int = 260) -> NovelEpisode:
         robots=2,
         config=family.config,
     )
-    site = resolve_site(plan.site)
+    site = training_hall(plan.site).site
     visible = (
         np.ones(steps, bool) if family.visible is None else family.visible(episode, site, hall[0] if hall else site)
     )
     visible[:start] = False
     return NovelEpisode(episode, plan.site, int(np.argmax(visible)) if visible.any() else None)
+
+
+def record_novel(folder: Path, number: int, seed: int) -> None:
+    """Record one episode of family ``number`` unless it is there; a function of its seed."""
+    path = folder / f"{number}-{seed}.npz"
+    if path.with_suffix(".json").exists():
+        return
+    family = families(np.random.default_rng(seed))[number]
+    novel = record(family, seed)
+    novel.episode.save(path)
+    meta = {"site": novel.site, "onset": novel.onset}
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(meta))
+    part.replace(path.with_suffix(".json"))
+
+
+def load_novel(folder: Path, number: int, seed: int) -> tuple[Episode, str, int | None]:
+    """What record_novel left: the episode, its site and its onset."""
+    path = folder / f"{number}-{seed}.npz"
+    meta = json.loads(path.with_suffix(".json").read_text())
+    return Episode.load(path), meta["site"], meta["onset"]
 
 
 def recall(family: Family, novel: list[np.ndarray], onsets: list[int | None]) -> dict:

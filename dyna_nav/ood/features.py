@@ -4,8 +4,12 @@ laser compares with the map.
 The laser is compared beam by beam with a ray cast through the map. Being *shorter* than the map says is familiar:
 pallets, people and other robots stand in halls. Looking *through* what the map says is solid is not: racks were
 moved, the laser is turned, or the robot is not where it believes. Grazing beams and the localisation's noise are kept
-out by comparing with the farthest and the nearest of the expected ranges of the beams 2 degrees around, more while
-the robot turns: scans are up to a tenth of a second old.
+out by comparing with the farthest and the nearest of the expected ranges of the beams around, more of them the nearer
+the obstacle and while the robot turns: scans are up to a tenth of a second old.
+
+What is novel is disagreement: of the laser with the map, of what happened with what the model predicted. The shape of a
+room is context for the autoencoder and no more: speeds, clearances and ranges count only far outside of what training
+saw (RESOLUTION), because a site that nobody has seen is not a reason to stop.
 
 How hard the robot pulls is remembered for longer: a heavy load shows only while it gathers speed.
 
@@ -30,13 +34,17 @@ from dyna_nav.world_model.encoding import (
 )
 
 SECTORS = 12  # of 30 degrees, counter-clockwise from the first beam
-NEIGHBOURHOOD = math.radians(2.0)  # beams this near may stand for each other [rad]
+NEIGHBOURHOOD = math.radians(1.2)  # beams this near may stand for each other: localised headings are off [rad] ...
+OFFSET = 0.05  # ... and so are positions [m], which near obstacles is more of an angle
+WIDEST = math.radians(12.0)  # but no more than this [rad]
 SLACK = 0.15  # difference between measured and expected range that means nothing [m]
-SCAN_AGE = 0.1  # a scan may be this old [s]: the robot has moved and turned since
-DIFFERENCE_LIMIT = 3.0  # differences count up to this [m]
+AHEAD = 0.04  # scans are carried forward to the present by the twist, which is right to so much time [s]
+WORST = math.radians(8.0)  # width of the narrowest thing that is judged for itself [rad]
+DIFFERENCE_LIMIT = 3.0  # missing range counts up to this [m] ...
+THROUGH_LIMIT = 1.5  # ... and range too much up to this
 RANGE_LIMIT = 6.0  # ranges beyond this look the same [m]
 RESIDUAL_LIMIT = 100.0  # residuals beyond this look the same [standard deviations]
-SUMMARY = 3 * SECTORS + 1
+SUMMARY = 3 * SECTORS + 2
 PULL_WINDOW = 150  # cycles over which the pull is remembered: 15 s
 PULLING = 0.04  # gain of speed in one step, three times in a row, that counts as pulling [m/s]
 STRAIGHT = 0.1  # greatest change of turn rate meanwhile [rad/s]
@@ -54,22 +62,23 @@ FEATURE_NAMES = (
     "missing_pull",  # share of the acceleration that is missing from what any usual load leaves
     *(f"range_{sector}" for sector in range(SECTORS)),  # smallest range [m]
     *(f"through_{sector}" for sector in range(SECTORS)),  # mean range beyond what the map allows [m]
+    "through_worst",  # the same, mean of the worst WORST of the circle [m]: a rack that moved far away is narrow
     *(f"short_{sector}" for sector in range(SECTORS)),  # mean range short of what the map promises [m]
     "invalid_beams",  # share of beams that are not numbers or not positive
 )
 OOD_FEATURES = len(FEATURE_NAMES)
 _RESOLUTION = {  # an error of this size is never remarkable, however well a feature is rebuilt (units of the feature)
-    "speed": 0.05,
-    "turn": 0.05,
-    "clearance": 0.1,
+    "speed": 0.3,
+    "turn": 0.3,
+    "clearance": 1.0,
     "residual": 1.0,
     "drift": 1.0,
     "scatter": 0.5,
     "missing": 0.05,
-    "range": 0.2,
+    "range": 3.0,
     "through": 0.1,
-    "short": 0.2,
-    "invalid": 0.05,
+    "short": 0.7,
+    "invalid": 0.2,
 }
 RESOLUTION = np.array([_RESOLUTION[name.split("_")[0]] for name in FEATURE_NAMES], np.float32)
 RESIDUALS = 2 + CLEARANCE_POINTS  # where the residual features begin
@@ -85,7 +94,8 @@ GROUPS = (  # features that are judged together: what it means when they are nov
     ("laser", LASER),
     ("laser against map", LASER + SECTORS),
     ("laser against map", LASER + 2 * SECTORS),
-    ("laser", LASER + 3 * SECTORS),
+    ("laser against map", LASER + 2 * SECTORS + 1),
+    ("laser", LASER + 3 * SECTORS + 1),
 )
 _STARTS = np.array([first for _, first in GROUPS])
 _COUNTS = np.diff([*_STARTS, OOD_FEATURES])
@@ -125,6 +135,17 @@ def expected_ranges(x, y, yaw, angles, reach, field, cells, origin_x, origin_y, 
 
 
 @njit(cache=True, nogil=True)
+def _without_single_beams(values):
+    """Take out of a ring [beams] what fewer than three neighbours agree on, in place (a morphological opening)."""
+    beams = values.shape[0]
+    least = np.empty(beams)
+    for k in range(beams):
+        least[k] = min(values[k - 1], values[k], values[(k + 1) % beams])
+    for k in range(beams):
+        values[k] = max(least[k - 1], least[k], least[(k + 1) % beams])
+
+
+@njit(cache=True, nogil=True)
 def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
     """Compare scans with the map: pose [n, 3], twist [n, 2], scan [n, beams] [m] -> out float32 [n, SUMMARY].
 
@@ -133,6 +154,7 @@ def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origi
     """
     beams = angles.shape[0]
     spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0
+    beyond = np.empty(beams)
     for i in range(pose.shape[0]):
         for column in range(SUMMARY):
             out[i, column] = 0.0
@@ -141,19 +163,24 @@ def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origi
         expected_ranges(
             pose[i, 0], pose[i, 1], pose[i, 2], angles, reach, field, cells, origin_x, origin_y, resolution, expected
         )
-        near = math.ceil((NEIGHBOURHOOD + SCAN_AGE * abs(twist[i, 1])) / spacing - 1e-9)
-        slack = SLACK + SCAN_AGE * abs(twist[i, 0])
-        invalid = 0
+        turned = NEIGHBOURHOOD + AHEAD * abs(twist[i, 1])
+        slack = SLACK + AHEAD * abs(twist[i, 0])
+        invalid, worst = 0, max(1, round(WORST / spacing))
         for sector in range(SECTORS):
             first, last = sector * beams // SECTORS, (sector + 1) * beams // SECTORS
-            nearest, through, short = RANGE_LIMIT, 0.0, 0.0
+            nearest, short = RANGE_LIMIT, 0.0
             for beam in range(first, last):
                 measured = scan[i, beam]
+                beyond[beam] = 0.0
                 if math.isnan(measured) or measured <= 0.0:
                     invalid += 1
                     continue
                 measured = min(measured, reach)
                 nearest = min(nearest, measured)
+                promised = expected[beam]
+                if math.isnan(promised):
+                    continue
+                near = math.ceil(min(turned + OFFSET / max(promised, OFFSET), WIDEST) / spacing - 1e-9)
                 farthest, closest = 0.0, reach
                 for k in range(beam - near, beam + near + 1):
                     value = expected[k % beams]
@@ -161,13 +188,24 @@ def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origi
                         farthest, closest = reach, 0.0
                         break
                     farthest, closest = max(farthest, value), min(closest, value)
-                through += min(max(measured - farthest - slack, 0.0), DIFFERENCE_LIMIT)
+                beyond[beam] = min(max(measured - farthest - slack, 0.0), THROUGH_LIMIT)
                 short += min(max(closest - measured - slack, 0.0), DIFFERENCE_LIMIT)
             count = max(last - first, 1)
             out[i, sector] = nearest
-            out[i, SECTORS + sector] = through / count
-            out[i, 2 * SECTORS + sector] = short / count
-        out[i, 3 * SECTORS] = invalid / beams
+            out[i, 2 * SECTORS + 1 + sector] = short / count
+        _without_single_beams(beyond)
+        for sector in range(SECTORS):
+            first, last = sector * beams // SECTORS, (sector + 1) * beams // SECTORS
+            out[i, SECTORS + sector] = beyond[first:last].sum() / max(last - first, 1)
+        total = 0.0
+        for beam in range(worst):
+            total += beyond[beam]
+        most = total
+        for beam in range(beams):
+            total += beyond[(beam + worst) % beams] - beyond[beam]
+            most = max(most, total)
+        out[i, 2 * SECTORS] = most / worst
+        out[i, 3 * SECTORS + 1] = invalid / beams
 
 
 @njit(cache=True, nogil=True)

@@ -6,21 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from dyna_nav.mdp import STEP
 from dyna_nav.ood.alarm import verdicts
-from dyna_nav.ood.features import OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
+from dyna_nav.ood.features import GROUPS, OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
 from dyna_nav.ood.runtime import WINDOW, OODConfig
 from dyna_nav.ood.vae import VAE
-from dyna_nav.site import resolve_site
 from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.collection import Episode
 from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 from dyna_nav.world_model.ensemble import Ensemble
 from dyna_nav.world_model.residual import residual_variance
 from dyna_nav.world_model.training import Normalisation, predict_all
+from dyna_nav.world_model.training_sites import training_hall
 
 SETTLING = WINDOW + 10  # steps around something unlearnable whose features still carry it
+PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
+USUAL_LIVES = 0.99  # share of the recorded robots' lives (50 s each) without an alarm at the threshold ...
+MARGIN = 2.0  # ... before this margin on it
+LEAST_UNIT = 1.0  # of a group's error: what features of it are off by their resolution is not blown up
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def residuals(episode: Episode, ensemble: Ensemble, norm: Normalisation, varianc
 
 def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
     """The detector's features at every step of an episode, with the history it would have had."""
-    site = resolve_site(site_name)
+    site = training_hall(site_name).site
     robots, steps = episode.learnable.shape
     grid = (site.clearance, *site.map.origin, site.map.resolution)
     history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
@@ -54,6 +59,8 @@ def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
     pose, twist, summary = (np.swapaxes(x, 0, 1).copy() for x in (episode.pose, episode.twist, episode.summary))
     recent, pulls, pull = np.full((robots, 3, 2), np.nan), np.full((robots, PULL_WINDOW), np.nan), np.zeros(robots)
     for k in range(steps):
+        recent[~episode.learnable[:, k]] = np.nan  # how hard a robot pulls against a wall is not how hard it pulls
+        pulls[~episode.learnable[:, k]] = np.nan
         history[:, k % WINDOW] = residual[:, k]
         missing_pull(twist[k], recent, pulls, k % PULL_WINDOW, pull)
         assemble(pose[k], twist[k], history, k % WINDOW, pull, summary[k], *grid, features[k])
@@ -69,11 +76,32 @@ def _away_from(bad: np.ndarray, steps: int) -> np.ndarray:
     return ~near
 
 
+def group_scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
+    """Mean squared errors of the groups [..., groups] of features [..., OOD_FEATURES]."""
+    rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
+    parts = [group_errors(vae.errors(part).numpy()) for part in rows.split(65536)]
+    return np.concatenate(parts).reshape(*features.shape[:-1], len(GROUPS))
+
+
 def scores_of(vae: VAE, features: np.ndarray) -> np.ndarray:
     """Scores [...] of features [..., OOD_FEATURES]: what OODDetector computes from the exported network."""
-    rows = torch.from_numpy(np.ascontiguousarray(features.reshape(-1, OOD_FEATURES)))
-    parts = [group_errors(vae.errors(part).numpy()).max(axis=1) for part in rows.split(65536)]
-    return np.concatenate(parts).reshape(features.shape[:-1])
+    return group_scores_of(vae, features).max(axis=-1)
+
+
+def lasting(scores: np.ndarray, familiar: np.ndarray) -> np.ndarray:
+    """The greatest level that scores [robots, steps, ...] held long enough for an alarm, per robot [robots, ...]."""
+    calm = familiar.reshape(*familiar.shape, *(1,) * (scores.ndim - 2))
+    recent = sliding_window_view(np.where(calm, scores, 0.0), ALARM_WINDOW, axis=1)
+    return np.sort(recent, axis=-1)[..., -PERSISTENCE].max(axis=1)
+
+
+def group_units(vae: VAE, series: list[Series]) -> np.ndarray:
+    """For each group [groups] the error that lasted long enough for an alarm in the life of only one robot in 100.
+
+    The very greatest is that of a robot that something happened to (it rode up on a pallet), and says nothing.
+    """
+    levels = [lasting(group_scores_of(vae, one.features), one.familiar) for one in series]
+    return np.maximum(np.quantile(np.concatenate(levels), USUAL_LIVES, axis=0), LEAST_UNIT)
 
 
 def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], calibration: OODCalibration) -> tuple:
@@ -89,16 +117,7 @@ def false_alarms(series_scores: list[np.ndarray], familiar: list[np.ndarray], ca
     return alarms, cycles * STEP / 3600
 
 
-PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
-MARGIN = 1.15  # on the lowest threshold without a false alarm
-
-
 def calibrate_threshold(series_scores: list[np.ndarray], familiar: list[np.ndarray]) -> OODCalibration:
-    """The lowest threshold without a false alarm on these familiar recordings, and a margin."""
-    pooled = np.concatenate([scores[calm] for scores, calm in zip(series_scores, familiar, strict=True)])
-    low, high = 0.0, float(pooled.max()) + 1e-6
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        alarms, _ = false_alarms(series_scores, familiar, OODCalibration(max(middle, 1e-9), PERSISTENCE, ALARM_WINDOW))
-        low, high = (low, middle) if alarms == 0 else (middle, high)
-    return OODCalibration(MARGIN * high, PERSISTENCE, ALARM_WINDOW)
+    """The threshold that only one recorded life in 100 would have passed, and a margin."""
+    levels = np.concatenate([lasting(one, calm) for one, calm in zip(series_scores, familiar, strict=True)])
+    return OODCalibration(MARGIN * float(np.quantile(levels, USUAL_LIVES)), PERSISTENCE, ALARM_WINDOW)

@@ -1,10 +1,10 @@
 """The OOD detector's variational autoencoder (Kingma and Welling 2014), its training and its export.
 
 It learns to rebuild the features of familiar driving through a narrow code; what it cannot rebuild is new. The unit of
-a feature's error is the one that it exceeds once in a thousand familiar cycles, and the unit of a group's mean squared
-error the one that it exceeds once in ten thousand; the score is that of the worst group. So a feature that is always
-rebuilt well (a laser that never looks through a wall) raises the alarm when it is not, and one with rare large errors
-does not raise it alone.
+a feature's error is the one that it exceeds once in a thousand familiar cycles, but never below its resolution; the
+unit of a group's mean squared error the greatest that lasted long enough for an alarm (series.py); the score is that of
+the worst group. So a feature that is always rebuilt well (a laser that never looks through a wall) raises the alarm
+when it is not, and one with rare large errors does not raise it alone.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dyna_nav.ood.features import GROUPS, OOD_FEATURES, RESOLUTION, group_errors
+from dyna_nav.ood.features import GROUPS, OOD_FEATURES, RESOLUTION
 from dyna_nav.world_model.export import Graph, require_equal
 
 LATENT = 16
 HIDDEN = 128
 INPUT_LIMIT = 6.0  # the encoder sees standardised features up to this; the error is measured against the full value
-REMARKABLE, RARE = 0.999, 0.9999  # quantiles of the held-out errors of a feature and of a group that are their units
-LEAST_UNIT = 0.25  # of a group: the error of features that never vary is not blown up
+REMARKABLE = 0.999  # quantile of the held-out errors of a feature that is its unit
+LEAST_SPREAD = 0.3  # of a feature, in units of its resolution: the encoder does not see noise blown up
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def train_vae(
     config: VAEConfig,
     progress: Callable[[int, int, str], None] = lambda epoch, epochs, text: None,
 ) -> VAE:
-    """Train on familiar features [n, OOD_FEATURES]; the error's scale is measured on held-out ones."""
+    """Train on familiar features [n, OOD_FEATURES]; the scale of each error is measured on held-out ones."""
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     std = train.std(dim=0)
-    vae = VAE(train.mean(dim=0), torch.where(std > 1e-4, std, 1e-4))
+    vae = VAE(train.mean(dim=0), torch.maximum(std, LEAST_SPREAD * torch.from_numpy(RESOLUTION)))
     steps = max(1, len(train) // config.batch)
     optimiser = torch.optim.Adam(vae.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
@@ -109,10 +109,13 @@ def train_vae(
         progress(epoch + 1, config.epochs, f"reconstruction {float(vae.errors(held_out).mean()):.4f}")
     unit = np.quantile(vae.errors(held_out).sqrt().numpy(), REMARKABLE, axis=0)
     vae.error_scale.copy_(torch.maximum(torch.from_numpy(unit), torch.from_numpy(RESOLUTION) * vae.scale))
-    groups = np.quantile(group_errors(vae.errors(held_out).numpy()), RARE, axis=0)
-    widths = np.diff([*(first for _, first in GROUPS), OOD_FEATURES])
-    vae.error_scale.mul_(torch.from_numpy(np.repeat(np.sqrt(np.maximum(groups, LEAST_UNIT)), widths)).float())
     return vae.eval()
+
+
+def scale_groups(vae: VAE, units: np.ndarray) -> None:
+    """Measure the mean squared error of each group in its unit [groups] from now on."""
+    widths = np.diff([*(first for _, first in GROUPS), OOD_FEATURES])
+    vae.error_scale.mul_(torch.from_numpy(np.repeat(np.sqrt(units), widths)).float())
 
 
 def export_vae(vae: VAE, check: Tensor) -> bytes:

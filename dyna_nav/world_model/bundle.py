@@ -3,7 +3,8 @@
     ensemble.onnx      the world model's ensemble (normalised units inside, see runtime.py)
     vae.onnx           the OOD detector's variational autoencoder
     calibration.json   scales of the outputs, of the uncertainty and of the OOD score
-    manifest.json      format, version, parent version, sha256 of each file, feature names, training figures
+    manifest.json      format, version, parent version, sha256 of each file, names of the features of both networks,
+                       training figures
 
 The version is a hash of the contents, so two bundles with one version are the same model. Nothing in a bundle is
 executed when it is read: no pickle.
@@ -92,6 +93,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         )
     _check_names(folder, manifest, "features", FEATURE_NAMES)
     _check_names(folder, manifest, "outputs", OUTPUT_NAMES)
+    _check_names(folder, manifest, "ood_features", _ood_feature_names())
     hashes = manifest.get("files")
     if not isinstance(hashes, dict):
         raise BundleError(f"{folder / MANIFEST}: files is {hashes!r}; it must map each file's name to its sha256")
@@ -123,6 +125,7 @@ def write_bundle(
         "created": created,
         "features": list(FEATURE_NAMES),
         "outputs": list(OUTPUT_NAMES),
+        "ood_features": list(_ood_feature_names()),
         "files": hashes,
         "training": training,
     }
@@ -194,6 +197,12 @@ def _check_names(folder: Path, manifest: dict, key: str, expected: tuple[str, ..
             f"{folder / MANIFEST}: {key} are not those of this dyna_nav ({count} found, {len(expected)} expected); "
             "train a new bundle"
         )
+
+
+def _ood_feature_names() -> tuple[str, ...]:
+    from dyna_nav.ood.features import FEATURE_NAMES as names  # not above: the detector reads its bundle from here
+
+    return names
 
 
 def _calibration(path: Path, content: bytes) -> Calibration:

@@ -1,9 +1,9 @@
-"""Experience for the world model: robots of scripted drivers in random warehouses, recorded step by step.
+"""Experience for the world model: robots of scripted drivers in generated sites of many kinds, recorded step by step.
 
 What differs between real halls and robots is drawn anew for every episode, so that the ensemble learns it as noise
-instead of meeting it as a surprise: the warehouse, 2 to 6 robots, payloads up to 40 kg, pallets that are not in the
-map, the charge of the battery, reduced speed, how late a command takes effect (a planner needs time, and messages too)
-and how old an observation is (its pose is carried forward by its twist, as on the robot).
+instead of meeting it as a surprise: the site, 2 to 6 robots, payloads up to 40 kg, pallets that are not in the map, the
+charge of the battery, reduced speed, lasers that do not look all around, and when things happen (simulation/timing.py):
+how late a command takes effect, and how old odometry and scans are when they are carried forward, as on the robot.
 
 Goals do not steer the drivers: they are laid into their way afterwards (as in hindsight experience replay,
 Andrychowicz et al. 2017), so that arrivals are not rare.
@@ -14,6 +14,7 @@ it was.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ from dyna_nav.mdp import STEP, GoalTolerance, Reward, RobotModel, action_set, go
 from dyna_nav.ood.features import SUMMARY, scan_summary
 from dyna_nav.simulation import Simulation, SimulationConfig
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver, ExplorationStyle
-from dyna_nav.site import Site, resolve_site
+from dyna_nav.simulation.timing import TimedSimulation, Timing
+from dyna_nav.site import Site
 from dyna_nav.world_model.encoding import (
     CLEARANCE_POINTS,
     FEATURES,
@@ -37,15 +39,16 @@ from dyna_nav.world_model.encoding import (
     map_clearances,
     measure_delta,
 )
+from dyna_nav.world_model.training_sites import PREFIX, free_points, starts, training_hall
 
 HEAVIEST = 40.0  # greatest payload in training [kg]
 MOST_PALLETS = 6  # that are not in the map, per episode
-LATEST = 0.04  # a command takes effect up to so late in training [s], on top of the base's own latency
-JITTER = 0.005  # and this much earlier or later in each step [s]
-OLDEST = 0.05  # an observation is up to so old [s]
 AFTERMATH = 10  # steps after a collision that are not learned from: pushing against a wall is nobody's policy
 REDUCED = 0.25  # share of robots that drive at a fraction of the commanded speeds
 DEFAULT_SITE_SHARE = 0.1  # of the training episodes take place in the default warehouse
+PARTLY_BLIND = 0.15  # share of episodes whose lasers do not see the full circle
+LEAST_SIGHT = math.radians(180.0)  # but at least this
+PALLET_ROOM = 1.0  # around the middle of a pallet [m]
 Fault = Callable[[Simulation, int], None]  # (simulation, robot), called once when the fault begins
 
 
@@ -94,29 +97,26 @@ class Episode:
 
 
 def plan_episodes(transitions: int, first_seed: int, steps: int, default_share: float = 0.0) -> list[EpisodePlan]:
-    """Episodes for about this many transitions (four robots on average), each in a warehouse of its own seed."""
+    """Episodes for about this many transitions (four robots on average), each on a site of its own seed.
+
+    Random warehouses and sketches of other places (training_sites.py) take turns.
+    """
     count = max(1, round(transitions / (4 * steps)))
     every = round(1 / default_share) if default_share else count + 1
-    return [
-        EpisodePlan("default" if k % every == every - 1 else f"random:{first_seed + k}", first_seed + k, steps)
-        for k in range(count)
-    ]
-
-
-def free_points(site: Site, count: int, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Random poses [count, 3] (map frame) at which a disc of this radius [m] stands clear."""
-    rows, cols = np.nonzero(site.clearance >= radius)
-    chosen = rng.integers(len(rows), size=count)
-    xy = np.array(site.map.position_of(rows[chosen], cols[chosen])).reshape(count, 2)
-    return np.column_stack([xy, rng.uniform(-np.pi, np.pi, count)])
+    plans = []
+    for k in range(count):
+        site = f"random:{first_seed + k}" if k % 2 == 0 else f"{PREFIX}{first_seed + k}"
+        plans.append(EpisodePlan("default" if k % every == every - 1 else site, first_seed + k, steps))
+    return plans
 
 
 class Recorder:
     """Steps a simulation and records what a robot could have known: the same lookups and encoding as on the robot."""
 
-    def __init__(self, simulation: Simulation, site: Site, steps: int):
+    def __init__(self, timed: TimedSimulation, site: Site, steps: int):
+        simulation = timed.simulation
         robots = simulation.robots
-        self._simulation, self._site = simulation, site
+        self._timed, self._simulation, self._site = timed, simulation, site
         self._grid = (site.clearance, *site.map.origin, site.map.resolution)
         self._tolerance, self._reward = GoalTolerance(), Reward()
         self._clearances = np.empty((robots, CLEARANCE_POINTS))
@@ -132,10 +132,10 @@ class Recorder:
         self.summary = np.zeros((steps, robots, SUMMARY), np.float32)
         self.collisions = np.zeros((steps, robots), bool)
 
-    def step(self, before: Observation, commands: np.ndarray, delay: float, age: float) -> tuple:
-        """Drive one step with commands [n, 2] that are given delay [s] late.
+    def step(self, before: Observation, commands: np.ndarray, blind: np.ndarray) -> tuple[Observation, np.ndarray]:
+        """Drive one step with commands [n, 2]; blind [beams] is where the lasers do not look.
 
-        Returns the observation for the next step, made age [s] before it begins, and which robots [n] arrived.
+        Returns the observation for the next step and which robots [n] arrived.
         """
         k, simulation = self._step, self._simulation
         map_clearances(before.pose, *self._grid, self._clearances)
@@ -151,16 +151,12 @@ class Recorder:
             self.features[k],
         )
         known = len(simulation.collisions)
-        if delay > 0:
-            simulation.advance(self._previous, delay)
-        simulation.advance(commands, round(STEP - delay - age, 6))
-        touching = simulation.contact.copy()
-        after = carried_forward(simulation.observe(), age)
-        if age > 0:
-            simulation.advance(commands, age)
+        self._timed.step(commands)
+        after = with_blind_sector(self._timed.observe(), blind)
         measure_delta(
             before.pose, before.twist, before.battery, after.pose, after.twist, after.battery, self.targets[k]
         )
+        self.targets[k, :, :3] *= STEP / (after.time - before.time)  # as the robot's own comparison does it
         collided = np.zeros(simulation.robots, bool)
         for collision in simulation.collisions[known:]:
             collided[collision.robot] = True
@@ -170,7 +166,7 @@ class Recorder:
         reward = np.where(arrived, self._reward.goal, self._reward.step)
         self.targets[k, :, REWARD] = np.where(collided, self._reward.collision, reward)
         self.learnable[k] = (self._aftermath == 0) | (collided & (self._aftermath <= 1))
-        touching |= collided | simulation.contact
+        touching = collided | self._timed.contact
         self._aftermath = np.where(touching, AFTERMATH, np.maximum(self._aftermath - 1, 0))
         self.pose[k], self.twist[k], self.collisions[k] = after.pose, after.twist, collided
         self.true_twist[k] = simulation.true_twist
@@ -214,11 +210,12 @@ def run_episode(
     from the map by hidden_site.
     """
     rng = np.random.default_rng([plan.seed, plan.steps])
-    site, model = resolve_site(plan.site), RobotModel()
-    count = robots or int(rng.integers(2, 7))
-    hall = hidden_site(site, rng) if hidden_site else site
-    pallets = [tuple(pose) for pose in free_points(hall, int(rng.integers(0, MOST_PALLETS + 1)), 1.0, rng)]
-    poses = _starts(hall, count, model.radius, pallets, rng)
+    known, model = training_hall(plan.site), RobotModel()
+    site = known.site
+    hall = hidden_site(site, rng) if hidden_site else known.hidden or site
+    pallets = [tuple(pose) for pose in free_points(hall, int(rng.integers(0, MOST_PALLETS + 1)), PALLET_ROOM, rng)]
+    poses = starts(site, hall, robots or int(rng.integers(2, 7)), model.radius, pallets, rng)
+    count = len(poses)
     simulation = Simulation(
         site,
         count,
@@ -228,41 +225,42 @@ def run_episode(
         poses=poses,
         payloads=rng.uniform(0, HEAVIEST, count) * (rng.random(count) < 0.7),
         pallets=pallets,
-        hidden_site=hall if hidden_site else None,
+        hidden_site=hall if hall is not site else None,
     )
     simulation.battery[:] = rng.uniform(0.15, 1.0, count)
     style = replace(CAREFUL if careful else ExplorationStyle(), goals=min(8, count + 1))
     driver = ExplorationDriver(site, count, rng, model, style)
     goals = _Goals(site, count, rng)
-    recorder = Recorder(simulation, site, plan.steps)
+    timed = TimedSimulation(simulation, Timing.draw(rng), rng)
+    recorder = Recorder(timed, site, plan.steps)
     actions = action_set(model)
     pace = np.where(rng.random(count) < REDUCED, rng.uniform(0.3, 1.0, count), 1.0)[:, None]
-    physics = simulation.config.physics_step
-    late = float(rng.uniform(0, LATEST)) if rng.random() < 0.5 else 0.0
-    age = round(rng.uniform(0, OLDEST) / physics) * physics if rng.random() < 0.6 else 0.0
-    observation = simulation.observe()
+    observation = timed.observe()
+    blind = _blind_sector(observation.scan_angles, rng)
+    observation = with_blind_sector(observation, blind)
     for step in range(plan.steps):
         if fault is not None and step == fault_step:
             fault(simulation, 0)
         goals.renew(simulation)
         observation = replace(observation, goal=simulation.goals.copy())
-        commands = pace * actions[driver.act(observation)]
-        delay = 0.0 if late == 0.0 else float(np.clip(late + rng.uniform(-JITTER, JITTER), 0.0, STEP / 2 - physics))
-        observation, arrived = recorder.step(observation, commands, round(delay / physics) * physics, age)
+        seen = replace(observation, scan=np.nan_to_num(observation.scan, nan=observation.scan_max, posinf=np.inf))
+        commands = pace * actions[driver.act(seen)]
+        observation, arrived = recorder.step(observation, commands, blind)
         simulation.goals[arrived] = np.nan
     return recorder.episode()
 
 
-def carried_forward(observation: Observation, age: float) -> Observation:
-    """An observation that is age [s] old, with its poses moved to the present along the arc of its twist."""
-    if age == 0:
+def with_blind_sector(observation: Observation, blind: np.ndarray) -> Observation:
+    """The observation of lasers that do not look into the directions blind [beams]."""
+    if not blind.any():
         return observation
-    pose, (speed, turn) = observation.pose.copy(), observation.twist.T
-    heading = pose[:, 2] + 0.5 * turn * age
-    pose[:, 0] += speed * age * np.cos(heading)
-    pose[:, 1] += speed * age * np.sin(heading)
-    pose[:, 2] = (pose[:, 2] + turn * age + np.pi) % (2 * np.pi) - np.pi
-    return replace(observation, time=observation.time + age, pose=pose)
+    return replace(observation, scan=np.where(blind, np.nan, observation.scan))
+
+
+def _blind_sector(angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Where a laser does not look [beams]: nowhere, for most; else a sector behind the robot."""
+    sight = rng.uniform(LEAST_SIGHT, 2 * math.pi) if rng.random() < PARTLY_BLIND else 2 * math.pi
+    return np.abs((angles + math.pi) % (2 * math.pi) - math.pi) > 0.5 * sight
 
 
 class _Goals:
@@ -288,19 +286,6 @@ class _Goals:
                 bearing, distance = yaw + rng.normal(0, 0.4), rng.uniform(0.26, 1.2)
                 goal = x + distance * np.cos(bearing), y + distance * np.sin(bearing), rng.uniform(-np.pi, np.pi)
                 simulation.goals[robot] = goal
-
-
-def _starts(site: Site, count: int, radius: float, pallets: list, rng: np.random.Generator) -> np.ndarray:
-    """Random poses [count, 3] apart from each other and from the pallets."""
-    chosen: list[np.ndarray] = []
-    blocked = [np.array(pallet[:2]) for pallet in pallets]
-    for pose in free_points(site, 400, radius + 0.15, rng):
-        apart = all(np.hypot(*(pose[:2] - other[:2])) > 3 * radius for other in chosen)
-        if apart and all(np.hypot(*(pose[:2] - other)) > 1.2 for other in blocked):
-            chosen.append(pose)
-            if len(chosen) == count:
-                return np.array(chosen)
-    raise ValueError(f"site {site.name!r} has no room for {count} robots")
 
 
 def collect_shard(folder: Path, plan: EpisodePlan, careful: bool = False) -> int:

@@ -9,19 +9,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import Progress
+from scipy.stats import chi2
 
 from dyna_nav.mdp import STEP
 from dyna_nav.ood.alarm import verdicts
-from dyna_nav.ood.evaluation import families, recall, record
+from dyna_nav.ood.evaluation import families, load_novel, recall, record_novel
 from dyna_nav.ood.runtime import OODConfig
-from dyna_nav.ood.series import Series, calibrate_threshold, false_alarms, residuals, scores_of, series_of
-from dyna_nav.ood.vae import VAEConfig, export_vae, train_vae
+from dyna_nav.ood.series import (
+    Series,
+    calibrate_threshold,
+    false_alarms,
+    group_units,
+    residuals,
+    scores_of,
+    series_of,
+)
+from dyna_nav.ood.vae import VAEConfig, export_vae, scale_groups, train_vae
+from dyna_nav.simulation.timing import LATEST, PUNCTUAL
 from dyna_nav.world_model.bundle import Bundle, BundleError, load_bundle, write_bundle
 from dyna_nav.world_model.collection import (
     DEFAULT_SITE_SHARE,
     HEAVIEST,
-    LATEST,
-    OLDEST,
     Episode,
     collect_shard,
     plan_episodes,
@@ -29,6 +37,7 @@ from dyna_nav.world_model.collection import (
 from dyna_nav.world_model.encoding import OUTPUT_NAMES
 from dyna_nav.world_model.ensemble import HIDDEN, MEMBERS, Ensemble
 from dyna_nav.world_model.export import export_ensemble
+from dyna_nav.world_model.source_key import COLLECTED_BY, TRAINED_BY, source_key
 from dyna_nav.world_model.train_command import Sizes, parallel
 from dyna_nav.world_model.training import (
     Calibrated,
@@ -48,9 +57,11 @@ class Pipeline:
     """Everything from the first transition to the bundle."""
 
     def __init__(self, work: Path, sizes: Sizes, seed: int, processes: int, progress: Progress):
-        self.work, self.sizes, self.seed = work, sizes, seed
+        # What another simulator or another encoding recorded is not mixed with what this one does.
+        self.work, self.sizes, self.seed = work / source_key(COLLECTED_BY), sizes, seed
+        self.work.mkdir(parents=True, exist_ok=True)
         self.processes, self.progress = processes, progress
-        self._clock = work / "seconds.json"
+        self._clock = self.work / "seconds.json"
         self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
         base = seed * 10 * SEED_BLOCK
         share = sizes.transitions * 5 // 6  # the rest are the held-out sites
@@ -83,7 +94,7 @@ class Pipeline:
             "sizes": vars(self.sizes),
             "heaviest_payload_kg": HEAVIEST,
             "latest_command_s": LATEST,
-            "oldest_observation_s": OLDEST,
+            "punctual_share": PUNCTUAL,
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
             "ensemble": figures,
             "ood": ood_figures,
@@ -135,7 +146,8 @@ class Pipeline:
         path = self.work / "ensemble.npz"
         config = TrainingConfig(epochs=self.sizes.epochs, seed=self.seed)
         norm = Normalisation.of(train)
-        key = json.dumps([vars(config), [plan.name for plan in self.parts["training"] + self.parts["held-out"]]])
+        names = [plan.name for plan in self.parts["training"] + self.parts["held-out"]]
+        key = json.dumps([vars(config), names, source_key(TRAINED_BY)])
         found = _load_ensemble(path, key, norm)
         if found:
             ensemble, records = found
@@ -193,6 +205,7 @@ class Pipeline:
         vae = train_vae(train, held_out, config, self._task("training: autoencoder", config.epochs))
         self._example_ood = held_out[:512]
         masks = [one.familiar for one in calibration]
+        scale_groups(vae, group_units(vae, calibration))
         scores = [scores_of(vae, one.features) for one in calibration]
         threshold = calibrate_threshold(scores, masks)
         evaluation = self._series("evaluation", ensemble, norm, scale)
@@ -207,6 +220,7 @@ class Pipeline:
             "false_alarms": alarms,
             "robot_hours": round(hours, 2),
             "false_alarms_per_robot_hour": round(alarms / hours, 3),
+            "false_alarms_upper_95": round(float(chi2.ppf(0.95, 2 * alarms + 2)) / (2 * hours), 3),  # Garwood 1936
             "familiar_score_quantiles": _quantiles(
                 np.concatenate([s[e.familiar] for s, e in zip(evaluated, evaluation, strict=True)])
             ),
@@ -257,27 +271,6 @@ def _load_ensemble(path: Path, key: str, norm: Normalisation) -> tuple[Ensemble,
         ensemble = Ensemble(norm.feature_mean, norm.feature_std)
         ensemble.load_state_dict({name: torch.from_numpy(file[name]) for name in ensemble.state_dict()})
         return ensemble.eval(), json.loads(str(file["records"]))
-
-
-def record_novel(folder: Path, number: int, seed: int) -> None:
-    """Record one episode of family ``number`` unless it is there; a function of its seed."""
-    path = folder / f"{number}-{seed}.npz"
-    if path.with_suffix(".json").exists():
-        return
-    family = families(np.random.default_rng(seed))[number]
-    novel = record(family, seed)
-    novel.episode.save(path)
-    meta = {"site": novel.site, "onset": novel.onset}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(meta))
-    part.replace(path.with_suffix(".json"))
-
-
-def load_novel(folder: Path, number: int, seed: int) -> tuple[Episode, str, int | None]:
-    """What record_novel left: the episode, its site and its onset."""
-    path = folder / f"{number}-{seed}.npz"
-    meta = json.loads(path.with_suffix(".json").read_text())
-    return Episode.load(path), meta["site"], meta["onset"]
 
 
 def _quantiles(values: np.ndarray) -> dict:
