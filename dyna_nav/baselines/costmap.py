@@ -25,7 +25,7 @@ class CostmapConfig:
     cell: float = parameter(0.1, "size of a cell, at least that of the map [m]", minimum=0.02, maximum=0.5)
     inflation_radius: float = parameter(0.6, "how far beyond the robot's radius costs reach [m]", minimum=0, maximum=3)
     cost_scaling: float = parameter(3.0, "decay of the cost with distance [1/m]", minimum=0.1, maximum=50)
-    cost_weight: float = parameter(3.0, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
+    cost_weight: float = parameter(1.5, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
     lethal_slack: float = parameter(
         0.03, "cells too tight by this are passable: their centres err by as much [m]", minimum=0, maximum=0.2
     )
