@@ -25,10 +25,12 @@ class CostmapConfig:
     cell: float = parameter(0.1, "size of a cell, at least that of the map [m]", minimum=0.02, maximum=0.5)
     inflation_radius: float = parameter(0.6, "how far beyond the robot's radius costs reach [m]", minimum=0, maximum=3)
     cost_scaling: float = parameter(3.0, "decay of the cost with distance [1/m]", minimum=0.1, maximum=50)
-    cost_weight: float = parameter(3.0, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
+    cost_weight: float = parameter(1.5, "cost beside the lethal band, as extra way [m per m]", minimum=0, maximum=100)
     lethal_slack: float = parameter(
         0.03, "cells too tight by this are passable: their centres err by as much [m]", minimum=0, maximum=0.2
     )
+    tight: float = parameter(0.1, "with less room at its sides a robot can only creep [m]", minimum=0, maximum=1)
+    tight_cost: float = parameter(15.0, "cost of such places, as extra way [m per m]", minimum=0, maximum=1000)
     explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
     seen_size: float = parameter(
         0.08, "marked cells are discs of this radius: half a cell and a margin [m]", minimum=0, maximum=0.5
@@ -137,6 +139,7 @@ class Costmap:
         with np.errstate(over="ignore"):
             cost = 1.0 + config.cost_weight * np.exp(-config.cost_scaling * np.maximum(gap, 0.0))
         cost[gap >= config.inflation_radius] = 1.0
+        cost[gap < config.tight] += config.tight_cost
         cost[gap < -config.lethal_slack] = np.inf
         cost[[0, -1], :] = cost[:, [0, -1]] = np.inf  # the searches need no bounds checks
         self.static_cost = cost.astype(np.float32)

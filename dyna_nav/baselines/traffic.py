@@ -35,7 +35,7 @@ class TrafficConfig:
     """How others enter the costmap, and when their paths are in conflict with one's own."""
 
     predict_time: float = parameter(3.0, "others are predicted for so long [s]", minimum=0.1, maximum=10)
-    predict_cost: float = parameter(6.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
+    predict_cost: float = parameter(12.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
     keep_right: float = parameter(0.5, "oncoming traffic is passed this far to the right [m]", minimum=0, maximum=2)
     conflict_time: float = parameter(2.0, "a conflict so near in time asks for a new plan [s]", minimum=0, maximum=10)
     conflict_gap: float = parameter(0.15, "a smaller gap is a conflict [m]", minimum=0, maximum=2)
