@@ -339,9 +339,9 @@ def gate_stops(twist, command, returns):
     seed=st.integers(0, 10_000),
 )
 def test_what_is_admissible_passes_the_velocity_gate(speed, turn, action, seed):
-    """On exact data; the difference of the margins is for the noise of the laser and the age of its scans."""
+    """On exact data, for who is not within the margins already: there the planner lets the laser's noise go."""
     rng = np.random.default_rng(seed)
-    bearing, distance = rng.uniform(-np.pi, np.pi, 12), rng.uniform(MODEL.radius + 0.005, 2.5, 12)
+    bearing, distance = rng.uniform(-np.pi, np.pi, 12), rng.uniform(MODEL.radius + 0.15, 2.5, 12)
     returns = np.stack([distance * np.cos(bearing), distance * np.sin(bearing)], axis=1)
     path, twist = np.empty((POINTS, 2)), np.array([speed, turn])
     braking_path(np.zeros(3), twist, twist, ACTIONS[action], LIMITS, CONFIG.latency, STEP, path)
@@ -359,7 +359,7 @@ def test_a_robot_in_front_that_will_have_driven_on_is_still_in_the_way_of_the_ga
 
 
 def test_a_robot_near_something_may_turn_and_leave_but_not_come_nearer():
-    returns = np.array([[MODEL.radius + 0.03, 0.0]])
+    returns = np.array([[MODEL.radius + 0.015, 0.0]])  # all the noise that is let go is used up
     for yaw, command, allowed in ((0.0, 0, True), (0.0, 4, False), (np.pi, 4, True)):
         path = np.empty((POINTS, 2))
         pose = np.array([0.0, 0.0, yaw])

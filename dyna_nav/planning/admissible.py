@@ -24,8 +24,10 @@ from dyna_nav.planning.obstacles import clearance_at
 from dyna_nav.safety.braking import CONTACT
 
 PATH_STEP = 0.05  # time between two points of a braking path [s]
-_UNEVENNESS = 0.005  # clearance may seem to fall by this much along a straight wall [m]
-_SLACK = 0.0005  # a laser return that comes nearer by less has not come nearer [m]; the gate allows twice as much
+# Who is nearer to something than the margin may come nearer by so much, down to a floor: the noise of pose and laser
+# would otherwise lock it in, because at every moment something seems to be a little nearer than it was.
+_NOISE = 0.015  # of walls, as map and laser show them [m]
+_CLOSER = 0.005  # of other robots [m]
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,13 @@ def peak_speed(path):
 
 
 @njit(cache=True, nogil=True)
-def _distance_to_keep(full, floor, now):
-    """Distance [m] that a path must keep: full, or less for who is nearer already, but never less than it has now.
+def _distance_to_keep(full, floor, now, noise):
+    """Distance [m] that a path must keep: full, or less for who is nearer already.
 
-    Above the floor a few millimetres are let go for the unevenness of the interpolated clearance; below it nothing is,
-    or a robot could use the whole margin up millimetre by millimetre, one step after the other.
+    Above the floor the noise is let go; below it nothing is, or a robot could use the whole margin up bit by bit, one
+    step after the other.
     """
-    return min(full, max(now - _UNEVENNESS, min(now, floor)))
+    return min(full, max(now - noise, min(now, floor)))
 
 
 @njit(cache=True, nogil=True)
@@ -114,7 +116,7 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
     """
     margin = margins[0] + margins[1] * abs(speed)
     now = clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1])
-    need = _distance_to_keep(radius + margin, radius + 0.5 * margins[0], now)
+    need = _distance_to_keep(radius + margin, radius + 0.5 * margins[0], now, _NOISE)
     for k in range(1, path.shape[0]):
         if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < need:
             return False
@@ -122,7 +124,7 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
         if other == robot or math.isnan(paths[other, 0, 0]):
             continue
         start = math.hypot(path[0, 0] - paths[other, 0, 0], path[0, 1] - paths[other, 0, 1])
-        gap = _distance_to_keep(2.0 * radius + 2.0 * margin, 2.0 * radius + margins[0], start)
+        gap = _distance_to_keep(2.0 * radius + 2.0 * margin, 2.0 * radius + margins[0], start, _CLOSER)
         for k in range(1, path.shape[0]):
             if math.hypot(path[k, 0] - paths[other, k, 0], path[k, 1] - paths[other, k, 1]) < gap:
                 return False
@@ -133,8 +135,7 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
 def clear_of_returns(path, speed, returns, radius, margins):
     """Whether a path [points, 2] keeps its distance from laser returns [k, 2], map frame, as the velocity gate asks.
 
-    The rule is that of :func:`dyna_nav.safety.braking.obstacle_in_path`: a robot that stands nearer to something than
-    the margin keeps the clearance that it has.
+    The rule is that of :func:`dyna_nav.safety.braking.obstacle_in_path`, but for the noise that is let go near things.
     """
     if returns.shape[0] == 0:
         return True
@@ -142,9 +143,11 @@ def clear_of_returns(path, speed, returns, radius, margins):
     for k in range(returns.shape[0]):
         nearest = min(nearest, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]))
     margin = margins[2] + margins[3] * abs(speed)
-    need = radius + min(max(nearest - _SLACK - radius, CONTACT), margin)
+    floor = radius + 0.5 * CONTACT
+    need = _distance_to_keep(radius + margin, floor, nearest, _NOISE)
     for k in range(returns.shape[0]):
-        keep = min(need, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]) - _SLACK)
+        now = math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1])
+        keep = _distance_to_keep(need, floor, now, _NOISE)
         for point in range(1, path.shape[0]):
             if math.hypot(returns[k, 0] - path[point, 0], returns[k, 1] - path[point, 1]) < keep:
                 return False

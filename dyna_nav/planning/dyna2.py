@@ -46,7 +46,7 @@ class Dyna2Config:
     model_rows: int = parameter(
         400, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000
     )
-    horizon: int = parameter(15, "steps of a rollout", minimum=1, maximum=100)
+    horizon: int = parameter(10, "steps of a rollout", minimum=1, maximum=100)
     cautious_horizon: int = parameter(5, "steps of a rollout when the ensemble is uncertain", minimum=1, maximum=100)
     uncertain: float = parameter(0.3, "uncertainty above which rollouts are cautious", minimum=0, maximum=100)
     very_uncertain: float = parameter(0.5, "uncertainty above which a rollout is cut short", minimum=0, maximum=100)
