@@ -24,10 +24,10 @@ from dyna_nav.planning.obstacles import clearance_at
 from dyna_nav.safety.braking import CONTACT
 
 PATH_STEP = 0.05  # time between two points of a braking path [s]
-# Who is nearer to something than the margin may come nearer by so much, down to a floor: the noise of pose and laser
-# would otherwise lock it in, because at every moment something seems to be a little nearer than it was.
-_NOISE = 0.015  # of walls, as map and laser show them [m]
-_CLOSER = 0.005  # of other robots [m]
+# Who is nearer to something than the margin may come nearer by so much, down to a floor.
+_NOISE = 0.015  # of localisation: a wall of the map seems to be a little nearer than it was, and would lock it in [m]
+_CLOSER = 0.005  # to other robots [m]
+_SLACK = 0.0005  # to laser returns [m]; the gate allows twice as much, and more would be refused by it
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
 def clear_of_returns(path, speed, returns, radius, margins):
     """Whether a path [points, 2] keeps its distance from laser returns [k, 2], map frame, as the velocity gate asks.
 
-    The rule is that of :func:`dyna_nav.safety.braking.obstacle_in_path`, but for the noise that is let go near things.
+    The rule is that of :func:`dyna_nav.safety.braking.obstacle_in_path`: a robot that stands nearer to something than
+    the margin keeps the clearance that it has. How it gets away from there, escape.py knows.
     """
     if returns.shape[0] == 0:
         return True
@@ -143,11 +144,9 @@ def clear_of_returns(path, speed, returns, radius, margins):
     for k in range(returns.shape[0]):
         nearest = min(nearest, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]))
     margin = margins[2] + margins[3] * abs(speed)
-    floor = radius + 0.5 * CONTACT
-    need = _distance_to_keep(radius + margin, floor, nearest, _NOISE)
+    need = radius + min(max(nearest - _SLACK - radius, CONTACT), margin)
     for k in range(returns.shape[0]):
-        now = math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1])
-        keep = _distance_to_keep(need, floor, now, _NOISE)
+        keep = min(need, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]) - _SLACK)
         for point in range(1, path.shape[0]):
             if math.hypot(returns[k, 0] - path[point, 0], returns[k, 1] - path[point, 1]) < keep:
                 return False

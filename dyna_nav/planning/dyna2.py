@@ -19,6 +19,7 @@ import numpy as np
 from dyna_nav.mdp import STEP, STOP, GoalTolerance, Reward, RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.admissible import BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.escape import Escape
 from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
@@ -133,11 +134,13 @@ class Dyna2:
             robots, config.horizon + 2, path_length(robot, braking), config.shared_predictions
         )
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
+        self._escape = Escape(robots, actions, robot.radius)
         self._warm = np.full((robots, config.horizon + 1), STOP)
 
     def forget(self, robot: int) -> None:
         """Begin a new episode for one robot: its transient memory is emptied."""
         self.transient.forget(robot)
+        self._escape.forget(robot)
         self._warm[robot] = STOP
 
     def potential(self, robot: int, pose: np.ndarray, speed: float) -> float:
@@ -345,7 +348,8 @@ class Dyna2:
                 self._live.returns[robot], self._limits, self._timing, self._radius, self._margins,
                 self._live.clearance, self._geometry, admissible[robot],
             )  # fmt: skip
-            action[robot] = self._best_of(robot, admissible[robot])
+            choice = self._escape.narrow(robot, state.pose[robot], self._live.returns[robot], admissible[robot])
+            action[robot] = self._best_of(robot, choice)
             braking_path(
                 state.pose[robot], state.twist[robot], state.previous[robot], self.actions[action[robot]], self._limits,
                 self._timing[0], self._timing[1], paths[robot],

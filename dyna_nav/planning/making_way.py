@@ -106,6 +106,7 @@ class MakingWay:
     def __init__(self, lattice: Lattice, robots: int, radius: float, config: MakingWayConfig):
         self._lattice, self._radius, self._config = lattice, radius, config
         self._passable = lattice.clearance >= lattice.radius
+        self._ahead = math.ceil((2 * radius + config.near) / lattice.resolution) + 1  # cells of a way
         self._anchor = np.full((robots, 2), np.nan)  # where each robot was when it last got somewhere
         self._since = np.full(robots, np.nan)  # and when [s]
         self._looked = -math.inf
@@ -143,7 +144,7 @@ class MakingWay:
 
         changed = self._release(now, pose, under_way, way)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
-        for group in self._groups(pose, blocked):
+        for group in self._groups(pose, blocked, way):
             robot = self._send_one_away(now, group, pose, way)
             if robot is not None:
                 changed.append(robot)
@@ -164,14 +165,23 @@ class MakingWay:
             self.forget(robot)
         return over
 
-    def _groups(self, pose: np.ndarray, blocked: np.ndarray) -> list[list[int]]:
-        """Blocked robots that stand close to each other, two at least."""
+    def _groups(self, pose: np.ndarray, blocked: np.ndarray, way) -> list[list[int]]:
+        """Blocked robots that stand close to each other and in each other's way, two at least."""
         left, groups = list(np.flatnonzero(blocked)), []
+
+        def hinders(one: int, other: int) -> bool:
+            places = (way(one)[: self._ahead] + 0.5)[:, ::-1] * self._lattice.resolution + self._lattice.origin
+            return bool((np.hypot(*(places - pose[other, :2]).T) < 2 * self._radius).any())
+
         while left:
             group = [left.pop()]
             for member in group:
                 gaps = np.hypot(*(pose[left, :2] - pose[member, :2]).T) - 2 * self._radius
-                near = [robot for robot, gap in zip(left, gaps, strict=True) if gap < self._config.near]
+                near = [
+                    robot
+                    for robot, gap in zip(left, gaps, strict=True)
+                    if gap < self._config.near and (hinders(robot, member) or hinders(member, robot))
+                ]
                 group += near
                 left = [robot for robot in left if robot not in near]
             if len(group) > 1:
