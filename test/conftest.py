@@ -1,4 +1,4 @@
-"""The end of a test run: the process leaves as it stands, without taking ROS apart."""
+"""How a test run begins and ends: repeatable examples, and a process that leaves without taking ROS apart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: a red run is the fault of what was changed. HYPOTHESIS=search looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search")
+settings.load_profile(os.environ.get("HYPOTHESIS", "repeatable"))
 
 _status: list[int] = []
 
