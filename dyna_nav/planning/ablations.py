@@ -79,6 +79,12 @@ class FixedHorizon(Ablation):
     variant = _changed(dyna2={"cautious_horizon": UNHURRIED.dyna2.horizon, "very_uncertain": 100.0})
 
 
+class Horizon15(Ablation):
+    """Half a second more of imagination in every rollout."""
+
+    variant = _changed(dyna2={"horizon": 15})
+
+
 class NoSharedPredictions(Ablation):
     """Robots do not tell what they plan: rollouts take the others to go on as they do now."""
 
