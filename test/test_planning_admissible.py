@@ -56,10 +56,10 @@ class Rule:
         )
         return out
 
-    def allowed(self, fleet, robot, paths):
+    def allowed(self, fleet, robot, paths, returns=NOTHING):
         out = np.zeros(len(ACTIONS), bool)
         admissible_actions(
-            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, NOTHING, LIMITS,
+            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, returns, LIMITS,
             self.timing, MODEL.radius, self.margins, self.field, self.geometry, out,
         )  # fmt: skip
         return out
@@ -365,3 +365,11 @@ def test_a_robot_near_something_may_turn_and_leave_but_not_come_nearer():
         pose = np.array([0.0, 0.0, yaw])
         braking_path(pose, np.zeros(2), np.zeros(2), ACTIONS[command], LIMITS, CONFIG.latency, STEP, path)
         assert clear_of_returns(path, 0.0, returns, MODEL.radius, margins(CONFIG)) is allowed
+
+
+def test_what_only_the_laser_sees_makes_driving_into_it_inadmissible():
+    fleet, rule = IdealFleet([(2.0, 2.5, 0.0)]), Rule(ROOM, 1)
+    paths = np.array([rule.path(fleet, 0, ACTIONS[STOP], 0.0)])
+    assert rule.allowed(fleet, 0, paths).all()
+    ahead = rule.allowed(fleet, 0, paths, np.array([[2.0 + MODEL.radius + 0.03, 2.5]]))
+    assert ahead.tolist() == (ACTIONS[:, 0] == 0.0).tolist()

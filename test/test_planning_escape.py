@@ -81,3 +81,14 @@ def test_a_robot_that_faces_a_box_from_nearby_gets_away_from_it_and_arrives():
         fleet.step(controller.act(fleet.observe()))
     controller.close()
     assert controller.report.arrived[0]
+
+
+def test_what_escape_leaves_to_choose_from_is_what_the_planner_chooses_from():
+    fleet = IdealFleet([(2.0, 2.5, 0.0)])
+    controller = Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(budget_ms=0.0))
+    controller.reset(hall(9, 5), 1, np.random.default_rng(0), MODEL)
+    controller.assign(0, np.array([7.5, 2.5, 0.0]))
+    controller.wait_for_potentials()
+    controller._dyna2._escape.narrow = lambda *_: np.arange(len(ACTIONS)) == 2
+    assert controller.act(fleet.observe()).tolist() == [ACTIONS[2].tolist()]
+    controller.close()

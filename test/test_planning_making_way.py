@@ -91,6 +91,11 @@ def test_nobody_makes_way_without_need(apart):
         assert run.after(2.0) == []
 
 
+def test_neighbours_that_are_not_in_each_others_way_stay():
+    run = Blocked([(2.0, 1.2, 0.0), (2.0, 2.4, 0.0)], [(0.8, 0.6, 0.0), (0.8, 3.4, 0.0)])
+    assert run.after(3 * CONFIG.patience) == []
+
+
 def test_a_new_goal_ends_the_retreat():
     run = Blocked([(5.0, 2.0, 0.0), (5.9, 2.0, math.pi)], [RIGHT, LEFT])
     run.after(CONFIG.patience + 1.0)
