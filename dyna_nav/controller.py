@@ -28,6 +28,8 @@ class Observation:
     scan: np.ndarray  # [n, beams] ranges [m]; beam k at yaw + scan_angles[k]; inf: nothing in range; NaN: not measured
     scan_angles: np.ndarray  # [beams] angle of each beam against the robot's heading [rad]
     scan_max: float  # greatest range of the laser [m]
+    pose_age: np.ndarray | float = 0.0  # [n] pose and twist were measured so long ago; the pose is carried forward [s]
+    scan_age: np.ndarray | float = 0.0  # [n] the same of the scan [s]
 
 
 class Controller(Protocol):

@@ -6,6 +6,7 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, RobotModel
+from dyna_nav.ood.features import expected_ranges
 from dyna_nav.planning import Dyna2Controller
 from dyna_nav.planning.making_way import flood, way_of
 from dyna_nav.planning.potential import HEADINGS
@@ -13,11 +14,13 @@ from dyna_nav.site import Site
 
 CYCLES = 4  # a few, because some kernels have work only once something was observed or planned before
 BEAMS = 360
+REACH = 12.0  # of the imagined lasers [m]
 
 
 def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: RobotModel) -> None:
-    """Plan some cycles for robots that stand at the site's stations and are sent to the next ones.
+    """Plan some cycles for robots that set off from the site's stations to the next ones.
 
+    They see what the map promises, so that they are planned for and not stopped as in a strange place.
     The controller must keep no memory on disk; it is reset, used and closed here. Sites without two stations are left
     alone: there is nowhere to go.
     """
@@ -31,19 +34,27 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
         controller.assign(robot, goal)
     controller.wait_for_potentials()
     angles = np.arange(BEAMS) * (2 * np.pi / BEAMS) - np.pi
+    scan = np.array([_promised_scan(site, pose, angles) for pose in poses])
     for cycle in range(CYCLES):
         controller.act(
             Observation(
                 time=cycle * STEP,
-                pose=poses + np.array([1e-3 * cycle, 0.0, 0.0]),
+                pose=poses,
                 twist=np.zeros((robots, 2)),
                 battery=np.ones(robots),
                 goal=goals,
-                scan=np.full((robots, BEAMS), 3.0) + 1e-3 * cycle,
+                scan=scan,
                 scan_angles=angles,
-                scan_max=12.0,
+                scan_max=REACH,
             )
         )
     flood(np.ones((2, 2), bool), 0, 0)  # robots that block each other are rare: their kernels would be
     way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)  # compiled in the middle of a run
     controller.close()
+
+
+def _promised_scan(site: Site, pose: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Ranges [beams] (m) that the map promises from a pose [3]; inf where it promises nothing."""
+    ranges, grid = np.empty(len(angles)), (*site.map.origin, site.map.resolution)
+    expected_ranges(*pose, angles, REACH, site.clearance, site.map.cells, *grid, ranges)
+    return np.where(ranges < REACH, ranges, np.inf)

@@ -1,5 +1,7 @@
 """The shipped detector: calm on familiar driving, stops for what is new, goes on when it is over."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from dyna_nav.ood.features import FEATURE_NAMES, SECTORS, SUMMARY, expected_rang
 from dyna_nav.simulation import Simulation
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver
 from dyna_nav.site import OccupancyMap, Site, resolve_site
+from dyna_nav.viewpoint import arc, seen_from
 from dyna_nav.world_model import WorldModel, load_bundle
 from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.residual import ResidualTracker
@@ -28,11 +31,15 @@ class Watched:
         self.residuals = ResidualTracker(WorldModel(bundle, "cpu"), self.site, 2)
         self.actions = action_set(self.simulation.robot_model)
 
-    def drive(self, seconds):
-        """Verdicts of each cycle [cycles, 2]."""
-        novel = []
-        for _ in range(round(seconds / STEP)):
+    def drive(self, seconds, silent=lambda cycle: False):
+        """Verdicts of each cycle [cycles, 2]; in silent cycles the newest measurements are carried forward instead."""
+        novel, measured = [], self.simulation.observe()
+        for cycle in range(round(seconds / STEP)):
             observation = self.simulation.observe()
+            if silent(cycle):
+                observation = carried_forward(measured, observation.time)
+            else:
+                measured = observation
             residual, _ = self.residuals.update(observation, STEP)
             self.report = self.detector.update(observation, residual)
             novel.append(self.report.novel)
@@ -40,6 +47,17 @@ class Watched:
             self.residuals.commanded(observation, commands)
             self.simulation.step(commands)
         return np.array(novel)
+
+
+def carried_forward(measured, time):
+    age = time - measured.time
+    pose, scan = measured.pose.copy(), measured.scan.copy()
+    for robot, twist in enumerate(measured.twist):
+        forward = arc(twist, age)
+        cos, sin = np.cos(pose[robot, 2]), np.sin(pose[robot, 2])
+        pose[robot] += cos * forward[0] - sin * forward[1], sin * forward[0] + cos * forward[1], forward[2]
+        scan[robot] = seen_from(scan[robot], measured.scan_angles, forward)
+    return replace(measured, time=time, pose=pose, scan=scan, pose_age=age, scan_age=age)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +68,12 @@ def watched():
 def test_familiar_driving_raises_no_alarm(watched):
     assert not watched.drive(30.0).any()
     assert watched.report.reason == ("", "")
+
+
+def test_measurements_that_fail_to_come_for_a_while_are_not_novel():
+    watched = Watched(seed=7)
+    novel = watched.drive(60.0, silent=lambda cycle: cycle % 10 > 7)
+    assert not novel.any()
 
 
 def test_a_dead_laser_is_novel_at_once_and_over_when_it_is_repaired(watched):
@@ -142,7 +166,7 @@ def ranges(site, pose, reach=12.0):
 def summary(site, pose, scan):
     out = np.empty((1, SUMMARY), np.float32)
     grid = (site.clearance, site.map.cells, *site.map.origin, site.map.resolution)
-    scan_summary(np.array([pose]), np.zeros((1, 2)), scan[None], ANGLES, 12.0, *grid, np.empty(len(ANGLES)), out)
+    scan_summary(np.array([pose]), np.zeros((1, 2)), np.zeros(1), scan[None], ANGLES, 12.0, *grid, np.empty(len(ANGLES)), out)
     return out[0, :SECTORS], out[0, SECTORS : 2 * SECTORS], out[0, 2 * SECTORS + 1 : -1], out[0, -1]
 
 

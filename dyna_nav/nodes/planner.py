@@ -262,6 +262,8 @@ class Planner(LifecycleNode):
             scan=np.array([entry.scan for entry in inputs]),
             scan_angles=SCAN_ANGLES,
             scan_max=max(port.scan_max for port in self._ports) or USUAL_SCAN_MAX,
+            pose_age=np.array([entry.pose_age for entry in inputs]),
+            scan_age=np.array([entry.scan_age for entry in inputs]),
         )
 
     def _resend(self) -> None:

@@ -42,6 +42,8 @@ class RobotInput:
     twist: np.ndarray  # [2] forward speed [m/s], turn rate [rad/s]
     battery: float  # 0..1
     scan: np.ndarray  # [beams] ranges [m] as from the present pose; inf: nothing in range, NaN: not measured
+    pose_age: float  # how long ago pose and twist were measured [s]
+    scan_age: float  # and the scan [s]
     fault: str | None  # "<kind>: <sentence>"
 
 
@@ -110,11 +112,11 @@ class RobotPort:
         """The robot now: its newest pose and scan carried forward to the present by its twist, or a fault."""
         now = time.monotonic()
         if fault := self._fault(now):
-            return RobotInput(np.full(3, np.nan), self._twist, self._battery, self._scan, fault)
-        pose = compose(self._pose, arc(self._twist, min(now - self._odometry_at, MOST_LEAD)))
-        viewpoint = compose(self._from_laser, arc(self._twist, now - self._scan_at))
-        scan = seen_from(self._scan, self._scan_angles, viewpoint)
-        return RobotInput(pose, self._twist, self._battery, scan, None)
+            return RobotInput(np.full(3, np.nan), self._twist, self._battery, self._scan, np.nan, np.nan, fault)
+        pose_age, scan_age = now - self._odometry_at, now - self._scan_at
+        pose = compose(self._pose, arc(self._twist, min(pose_age, MOST_LEAD)))
+        scan = seen_from(self._scan, self._scan_angles, compose(self._from_laser, arc(self._twist, scan_age)))
+        return RobotInput(pose, self._twist, self._battery, scan, pose_age, scan_age, None)
 
     def _fault(self, now: float) -> str | None:
         for kind, topic, at, limit, fault in (

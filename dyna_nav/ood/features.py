@@ -38,7 +38,8 @@ NEIGHBOURHOOD = math.radians(1.2)  # beams this near may stand for each other: l
 OFFSET = 0.05  # ... and so are positions [m], which near obstacles is more of an angle
 WIDEST = math.radians(12.0)  # but no more than this [rad]
 SLACK = 0.15  # difference between measured and expected range that means nothing [m]
-AHEAD = 0.04  # scans are carried forward to the present by the twist, which is right to so much time [s]
+AHEAD = 0.04  # scans are carried forward to the present by the twist, which is right to so much time [s] ...
+USUAL_AGE = 0.12  # ... while they come ten times a second; what is older may have been driven and turned in any way [s]
 WORST = math.radians(8.0)  # width of the narrowest thing that is judged for itself [rad]
 DIFFERENCE_LIMIT = 3.0  # missing range counts up to this [m] ...
 THROUGH_LIMIT = 1.5  # ... and range too much up to this
@@ -50,6 +51,7 @@ PULLING = 0.04  # gain of speed in one step, three times in a row, that counts a
 STRAIGHT = 0.1  # greatest change of turn rate meanwhile [rad/s]
 PULLS = 3  # so many are needed before anything is said
 FULL_PULL = RobotModel().acceleration * STEP  # gain of speed per step that the firmware allows [m/s]
+FULL_SPEED, FULL_TURN = RobotModel().max_speed, RobotModel().max_turn_rate  # [m/s], [rad/s]
 USUAL_PULL = 0.75  # share of it that any load seen in training leaves
 
 FEATURE_NAMES = (
@@ -146,10 +148,10 @@ def _without_single_beams(values):
 
 
 @njit(cache=True, nogil=True)
-def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
+def scan_summary(pose, twist, age, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
     """Compare scans with the map: pose [n, 3], twist [n, 2], scan [n, beams] [m] -> out float32 [n, SUMMARY].
 
-    angles [beams] [rad] rise evenly; reach [m] is the laser's greatest range; expected [beams] is room to work in;
+    age [n] is for how long pose or scan, the older, was carried forward [s]; angles [beams] [rad] rise evenly; reach [m] is the laser's greatest range; expected [beams] is room to work in;
     the rest as in expected_ranges. A robot with a NaN pose gets zeros.
     """
     beams = angles.shape[0]
@@ -163,8 +165,9 @@ def scan_summary(pose, twist, scan, angles, reach, field, cells, origin_x, origi
         expected_ranges(
             pose[i, 0], pose[i, 1], pose[i, 2], angles, reach, field, cells, origin_x, origin_y, resolution, expected
         )
-        turned = NEIGHBOURHOOD + AHEAD * abs(twist[i, 1])
-        slack = SLACK + AHEAD * abs(twist[i, 0])
+        unknown = max(age[i] - USUAL_AGE, 0.0)
+        turned = NEIGHBOURHOOD + AHEAD * abs(twist[i, 1]) + unknown * FULL_TURN
+        slack = SLACK + AHEAD * abs(twist[i, 0]) + unknown * FULL_SPEED
         invalid, worst = 0, max(1, round(WORST / spacing))
         for sector in range(SECTORS):
             first, last = sector * beams // SECTORS, (sector + 1) * beams // SECTORS

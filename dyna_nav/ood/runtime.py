@@ -91,7 +91,9 @@ class OODDetector:
         summary = np.empty((robots, SUMMARY), np.float32)
         angles, reach, room = observation.scan_angles, float(observation.scan_max), np.empty(beams)
         world = (self._field, self._cells, *self._grid)
-        scan_summary(pose, observation.twist, observation.scan, angles, reach, *world, room, summary)
+        oldest = np.maximum(observation.pose_age, observation.scan_age)
+        age = np.nan_to_num(np.broadcast_to(oldest, robots).astype(float))  # NaN with a NaN pose: not judged
+        scan_summary(pose, observation.twist, age, observation.scan, angles, reach, *world, room, summary)
         pull, features = np.empty(robots), np.empty((robots, OOD_FEATURES), np.float32)
         missing_pull(observation.twist, self._recent, self._pulls, self._cycle % PULL_WINDOW, pull)
         assemble(pose, observation.twist, self._history, place, pull, summary, self._field, *self._grid, features)

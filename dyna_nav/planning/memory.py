@@ -143,10 +143,7 @@ class ValueMemory:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.keys = np.full(self._capacity, _EMPTY, np.int64)
-        self.weights = np.zeros(self._capacity, np.float32)
-        self.visits = np.zeros(self._capacity, np.float32)
-        self._used = 0
+        self._fill(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32), self._capacity)
 
     def forget(self, goal: int) -> None:
         """Forget everything about one goal index."""

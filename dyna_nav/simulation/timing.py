@@ -85,7 +85,10 @@ class TimedSimulation:
             scan[robot] = seen_from(old.scan[robot], old.scan_angles, viewpoint)
         pose[:, 2] = wrap_angle(pose[:, 2])
         goal = self.simulation.goals.copy()
-        return replace(old, time=self.simulation.time, pose=pose, scan=scan, goal=goal)
+        pose_age, scan_age = (now - self._measured) * self._physics, (now - self._scan_at) * self._physics
+        return replace(
+            old, time=self.simulation.time, pose=pose, scan=scan, goal=goal, pose_age=pose_age, scan_age=scan_age
+        )
 
     def step(self, commands: np.ndarray) -> None:
         """Give commands [n, 2] (m/s, rad/s) for the cycle that just began, and drive until the next one begins."""

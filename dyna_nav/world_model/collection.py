@@ -173,6 +173,7 @@ class Recorder:
         scan_summary(
             after.pose,
             after.twist,
+            np.full(len(after.pose), max(after.pose_age, after.scan_age)),
             after.scan,
             after.scan_angles,
             after.scan_max,

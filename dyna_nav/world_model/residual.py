@@ -21,6 +21,8 @@ from dyna_nav.world_model.runtime import WorldModel
 # Messages wait, and odometry is sampled: when a measured state was true is known to about 20 ms of a step of 100 ms, so
 # a step is never predicted better than to this share of itself. Without it, 10 ms of jitter look like slipping wheels.
 TIMING = 0.2
+REGULAR = 0.2  # a cycle begins at most this share of a step too early or too late to be judged ...
+APART = 0.6  # ... and its two measurements are a step apart to this share of one: odometry comes at a rate of its own
 
 
 def residual_variance(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -70,6 +72,7 @@ class ResidualTracker:
 
         step [s] is how far apart two observations should be; displacement and turn are scaled from the time that really
         passed to it, and there is no residual when that is a fifth off, nor in the step after: its command left late.
+        Nor has a robot one whose odometry stood still meanwhile: where it was carried forward to was never measured.
         Returns residual [n, 6] (measured minus predicted, over the standard deviation of residual_variance) and
         error [n], the mean squared error of displacement, turn and speeds in normalised units, to compare with
         ``WorldModel.training_error``; both NaN where there is none. The battery does not count: see encoding.py.
@@ -79,7 +82,7 @@ class ResidualTracker:
         before = self._before
         if before is None:
             return residual, error
-        irregular, late = abs(observation.time - before.time - step) > 0.2 * step, self._irregular
+        irregular, late = abs(observation.time - before.time - step) > REGULAR * step, self._irregular
         self._irregular = irregular
         if irregular or late:
             return residual, error
@@ -87,6 +90,7 @@ class ResidualTracker:
             np.isfinite(self._commanded).all(axis=1)
             & np.isfinite(before.pose).all(axis=1)
             & np.isfinite(observation.pose).all(axis=1)
+            & (np.abs(observation.time - before.time + before.pose_age - observation.pose_age - step) < APART * step)
         )
         if not good.any():
             return residual, error
