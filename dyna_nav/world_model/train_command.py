@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dyna_nav.share import share_roots
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or share_roots()[0] / "models" / "default"
     args.work.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
+    with SpokenProgress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
         pipeline = Pipeline(args.work, sizes, args.seed, args.processes, progress)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         quick = " --quick" if args.quick else ""
@@ -80,6 +80,19 @@ def run(args: argparse.Namespace) -> int:
         write_report(bundle, args.docs)
         console.print(f"{args.docs / 'model.md'}: written")
     return 0
+
+
+class SpokenProgress(Progress):
+    """Bars on a terminal; elsewhere, as in a log file, a line for every tenth of a task."""
+
+    def update(self, task_id: TaskID, **change) -> None:
+        """Move a task on, as rich does."""
+        task = self.tasks[task_id]
+        before = task.percentage // 10
+        super().update(task_id, **change)
+        if task.percentage // 10 > before and not self.console.is_terminal:
+            figures = f"{task.completed:g} of {task.total:g}  {task.fields['note']}"
+            self.console.print(f"{task.description}: {figures}", markup=False, highlight=False)
 
 
 def parallel(function, calls: list[tuple], processes: int, progress: Progress, title: str) -> list:
