@@ -13,6 +13,23 @@ settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search")
 settings.load_profile(os.environ.get("HYPOTHESIS", "repeatable"))
 
+
+@pytest.fixture
+def drive():
+    """Sets controllers off with ideal robots (planning_worlds.set_off): (controller, fleet); closes them at the end."""
+    from planning_worlds import set_off  # here: most tests need nothing of planning
+
+    begun = []
+
+    def start(controller, poses, goals, **more):
+        begun.append(controller)
+        return controller, set_off(controller, poses, goals, **more)
+
+    yield start
+    for controller in begun:
+        controller.close()
+
+
 _status: list[int] = []
 
 

@@ -64,6 +64,28 @@ class IdealFleet:
         return np.array(way)
 
 
+HALL = hall(12, 8, [(4, 3.5, 8, 4.5)])  # one rack in the middle
+
+
+def set_off(controller, poses, goals, site=HALL, seed=0):
+    """Begin a run of a controller with ideal robots at poses, each with its goal or None; the fleet."""
+    fleet = IdealFleet(poses)
+    controller.reset(site, len(poses), np.random.default_rng(seed), MODEL)
+    for robot, goal in enumerate(goals):
+        controller.assign(robot, None if goal is None else np.array(goal, float))
+        fleet.goals[robot] = np.nan if goal is None else goal
+    return fleet
+
+
+def until_all_arrive(controller, fleet, seconds):
+    """Commands [steps, n, 2] and positions [ticks, n, 2] until all have arrived, or the time [s] is over."""
+    commands, way = [], []
+    while fleet.time < seconds and np.nanmax(np.hypot(*(fleet.pose - fleet.goals)[:, :2].T)) > 0.25:
+        commands.append(controller.act(fleet.observe()))
+        way.append(fleet.step(commands[-1]))
+    return np.array(commands), np.concatenate(way)
+
+
 def least_gap(way):
     """Smallest distance [m] between the centres of any two robots along positions [ticks, n, 2]."""
     gaps = np.linalg.norm(way[:, :, None] - way[:, None], axis=-1)

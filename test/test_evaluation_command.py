@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
 from dyna_nav.cli import main
 from dyna_nav.evaluation.controllers import make_controller, parse_controllers
+from dyna_nav.evaluation.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = "line=examples.straight_line:StraightLine"
@@ -95,7 +97,7 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--controllers", "examples.straight_line:Curve"], "module examples.straight_line has no Curve"),
         (["--controllers", f"{LINE},{LINE}"], "controller 'line' is given twice"),
         (["--controllers", "evaluation_worlds:Speechless"], "has no method act"),
-        (["--controllers", "evaluation_worlds:NeedsArguments"], "missing 1 required positional argument"),
+        (["--controllers", "evaluation_worlds:NeedsArguments"], "missing a required argument: 'model'"),
         (["--controllers", "bad=evaluation_worlds:NotANumber"], "controller 'bad' on seed 1 at 0.0 s"),
         (["--map", "/nowhere/hall.yaml"], "/nowhere/hall.yaml"),
         (["--site", "random:many"], "random:many"),
@@ -112,12 +114,39 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named,
     assert words.out == ""
 
 
-def test_what_fails_in_a_process_of_its_own_is_one_sentence_too(small, capsys):
-    bad = "bad=evaluation_worlds:Raising"
+def test_what_is_refused_in_a_process_of_its_own_is_one_sentence_too(small, capsys):
+    bad = "bad=evaluation_worlds:NotANumber"
     assert evaluate("--scenario", small, "--controllers", bad, "--seeds", "1-2", "--jobs", 2) == 2
     words = capsys.readouterr()
     assert sentences(words.err) == 1
     assert "controller 'bad' on seed" in words.err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_mistake_in_a_controller_is_shown_where_it_was_made(jobs, small):
+    bad = "bad=evaluation_worlds:Raising"
+    with pytest.raises(RuntimeError, match="controller 'bad' on seed") as failure:
+        evaluate("--scenario", small, "--controllers", bad, "--seeds", "1-2", "--jobs", jobs)
+    shown = "".join(traceback.format_exception(failure.value))
+    assert 'raise KeyError("no plan")' in shown
+
+
+def test_a_mistake_in_the_evaluation_is_no_sentence_for_its_user(small, monkeypatch):
+    def mistaken(self):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr("dyna_nav.evaluation.episode.Episode._step", mistaken)
+    with pytest.raises(RuntimeError, match="episode of 'line' on seed 1 failed"):
+        evaluate("--scenario", small, "--controllers", LINE, "--jobs", 1)
+
+
+def test_a_worker_that_is_killed_is_named_by_its_status():
+    with pytest.raises(RuntimeError, match="a worker process ended with status -9"):
+        run_jobs(kill_oneself, [1, 2, 3], 2, lambda: None, lambda result: None)
+
+
+def kill_oneself(job, tell):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 
 from dyna_nav.nodes.pose_source import AmclCorrection, OdometryInMap
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
-from dyna_nav.safety.inputs import InputLimits
+from dyna_nav.safety.inputs import InputLimits, LaserMount
 from dyna_nav.viewpoint import seen_from
 
 ANGLES = np.arange(360) * (2 * np.pi / 360) - np.pi
@@ -47,10 +47,10 @@ def received(ago=0.0):
     return {"received_timestamp": int((time.time() - ago) * 1e9)}
 
 
-def make_port(source="odom", **timeouts):
+def make_port(source="odom", laser=None, **timeouts):
     return RobotPort(
-        node := Node(), "r1", source, "", ANGLES, InputTimeouts(**timeouts), InputLimits(), lambda goal: None,
-        node.get_clock(),
+        node := Node(), "r1", source, "", ANGLES, InputTimeouts(**timeouts), InputLimits(), laser or LaserMount(),
+        lambda goal: None, node.get_clock(),
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_an_input_that_waited_too_long_is_silence():
 
 
 def test_a_laser_is_where_it_was_mounted():
-    port = make_port(laser_x=0.5, laser_yaw=math.pi / 2)
+    port = make_port(laser=LaserMount(x=0.5, yaw=math.pi / 2))
     port._on_odometry(in_map(100.0), received())
     port._on_scan(scan(100.0, np.where(np.arange(360) == 90, 2.0, 9.0)), received())  # the laser's right is ahead
     assert port.input().scan[180] == pytest.approx(2.5, abs=1e-3)

@@ -166,7 +166,8 @@ def ranges(site, pose, reach=12.0):
 def summary(site, pose, scan):
     out = np.empty((1, SUMMARY), np.float32)
     grid = (site.clearance, site.map.cells, *site.map.origin, site.map.resolution)
-    scan_summary(np.array([pose]), np.zeros((1, 2)), np.zeros(1), scan[None], ANGLES, 12.0, *grid, np.empty(len(ANGLES)), out)
+    robot, laser = (np.array([pose]), np.zeros((1, 2)), np.zeros(1)), (scan[None], ANGLES, 12.0)
+    scan_summary(*robot, *laser, *grid, np.empty(len(ANGLES)), out)
     return out[0, :SECTORS], out[0, SECTORS : 2 * SECTORS], out[0, 2 * SECTORS + 1 : -1], out[0, -1]
 
 

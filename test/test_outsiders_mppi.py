@@ -6,46 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from planning_worlds import MODEL, IdealFleet, hall
+from planning_worlds import HALL, MODEL, until_all_arrive
 
 pytest.importorskip("pytorch_mppi")
 torch = pytest.importorskip("torch")
 
 from dyna_nav.outsiders.mppi import KinematicMPPI, LearnedMPPI, MPPIConfig  # noqa: E402
 
-HALL = hall(12, 8, [(4, 3.5, 8, 4.5)])
-
-
-@pytest.fixture
-def drive():
-    made = []
-
-    def start(controller, poses, goals, site=HALL, seed=0):
-        made.append(controller)
-        fleet = IdealFleet(poses)
-        controller.reset(site, len(poses), np.random.default_rng(seed), MODEL)
-        for robot, goal in enumerate(goals):
-            controller.assign(robot, None if goal is None else np.array(goal, float))
-            fleet.goals[robot] = np.nan if goal is None else goal
-        return controller, fleet
-
-    yield start
-    for controller in made:
-        controller.close()
-
-
-def run(controller, fleet, seconds):
-    """Commands [steps, n, 2] and positions [ticks, n, 2] until all have arrived."""
-    commands, way = [], []
-    while fleet.time < seconds and np.nanmax(np.hypot(*(fleet.pose - fleet.goals)[:, :2].T)) > 0.25:
-        commands.append(controller.act(fleet.observe()))
-        way.append(fleet.step(commands[-1]))
-    return np.array(commands), np.concatenate(way)
-
 
 def test_a_robot_arrives_without_touching_anything(drive):
     controller, fleet = drive(KinematicMPPI(), [(1.5, 1.5, 0.0)], [(10.5, 6.5, 0.0)])
-    commands, way = run(controller, fleet, 40)
+    commands, way = until_all_arrive(controller, fleet, 40)
     assert fleet.time < 20
     assert HALL.clearance_at(way).min() >= MODEL.radius
     assert commands[..., 0].min() >= 0.0
@@ -55,7 +26,7 @@ def test_a_robot_arrives_without_touching_anything(drive):
 
 def test_the_learned_model_drives_too(drive):
     controller, fleet = drive(LearnedMPPI(MPPIConfig(samples=100)), [(2, 2, 0.0)], [(10, 2, 0.0)])
-    run(controller, fleet, 20)
+    until_all_arrive(controller, fleet, 20)
     assert fleet.time < 12
 
 
@@ -63,7 +34,7 @@ def test_the_same_seed_drives_the_same_way_and_leaves_torch_alone(drive):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first, second = (
-        run(*drive(KinematicMPPI(), [(1.5, 1.5, 0.0)], [(10.5, 6.5, 0.0)]), 3)[0] for _ in range(2)
+        until_all_arrive(*drive(KinematicMPPI(), [(1.5, 1.5, 0.0)], [(10.5, 6.5, 0.0)]), 3)[0] for _ in range(2)
     )  # fmt: skip
     assert np.array_equal(first, second)
     assert torch.equal(before, torch.random.get_rng_state())

@@ -373,3 +373,27 @@ def test_what_only_the_laser_sees_makes_driving_into_it_inadmissible():
     assert rule.allowed(fleet, 0, paths).all()
     ahead = rule.allowed(fleet, 0, paths, np.array([[2.0 + MODEL.radius + 0.03, 2.5]]))
     assert ahead.tolist() == (ACTIONS[:, 0] == 0.0).tolist()
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0])
+@pytest.mark.parametrize("ahead", ["wall", "robot", "laser return"])
+def test_the_margin_is_that_of_the_speed_which_the_command_leads_to(ahead, speed):
+    """Who speeds up has to be able to stop from the speed that it will have, not from the present one."""
+    config = replace(CONFIG, speed_margin=0.5, return_speed_margin=0.5)  # far more than the rounding of the map's cells
+    rule, fleet, action = Rule(ROOM, 2, config), IdealFleet([(0.0, 2.5, 0.0), (5.0, 2.5, 0.0)]), STRAIGHT[-1]
+    fleet.twist[0] = rule.previous[0] = speed, 0.0
+    way = rule.path(fleet, 0, ACTIONS[action], STEP)
+    faster = np.diff(way[:, 0]).max() / PATH_STEP
+    assert 0.5 * (faster - speed) > 0.04  # so much more room than for the present speed
+    last = {  # where the robot may stand at the end of its way, by the margin of the greater speed
+        "wall": 6 - 0.05 - MODEL.radius - config.margin - 0.5 * faster,
+        "robot": 5.0 - 2 * (MODEL.radius + config.margin + 0.5 * faster),
+        "laser return": 5.0 - MODEL.radius - config.return_margin - 0.5 * faster,
+    }[ahead]
+    for nearer, allowed in ((-0.02, True), (0.02, False)):
+        fleet.pose[0, 0] = last - way[-1, 0] + nearer
+        paths = np.array([rule.path(fleet, robot, ACTIONS[STOP], 0.0) for robot in range(2)])
+        if ahead != "robot":
+            paths[1] = np.nan  # the other one is absent
+        returns = np.array([[5.0, 2.5]]) if ahead == "laser return" else NOTHING
+        assert rule.allowed(fleet, 0, paths, returns)[action] == allowed

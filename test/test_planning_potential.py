@@ -245,13 +245,26 @@ def test_the_store_computes_each_goal_once_and_each_version_anew():
     store.close()
 
 
-def test_a_potential_that_was_cancelled_is_computed_when_it_is_asked_for_again():
+def test_a_potential_that_nobody_waits_for_any_more_is_not_computed_until_it_is_asked_for_again():
     store = PotentialStore(Lattice.of(RACK_HALL, MODEL, CONFIG), MODEL, TOLERANCE, CONFIG)
-    busy = store.request(np.array([1.0, 1.0, 0.0]))
-    waiting = store.request(np.array([2.0, 1.0, 0.0]))
-    assert waiting.cancel()  # it has not begun: the other one comes first
-    again = store.request(np.array([2.0, 1.0, 0.0]))
-    assert again is not waiting
-    assert np.isfinite(again.result()).any()
+    busy, goal = store.request(np.array([1.0, 1.0, 0.0])), np.array([2.0, 1.0, 0.0])
+    waiting = store.request(goal)  # twice, for two robots, behind the one that is being computed
+    assert store.request(goal) is waiting
+    store.withdraw(waiting)
+    assert not waiting.cancelled()
+    store.withdraw(waiting)
+    assert waiting.cancelled()
+    assert np.isfinite(store.request(goal).result()).any()
     assert busy.done()
     store.close()
+
+
+def test_a_passage_that_leaves_no_room_beside_the_robot_is_no_way():
+    ways = {}
+    for width in (0.7, 0.75, 0.8, 0.85, 0.9, 1.0):
+        site = hall(9, 4, [(4, 0, 5, 2.0 - width / 2), (4, 2.0 + width / 2, 5, 4)])
+        _, field = field_of(site, (7.0, 2.0, 0.0))
+        room = site.clearance[:, 90].max() - MODEL.radius
+        ways[room] = field[10, 10].min() < UNREACHABLE
+    assert {way for room, way in ways.items() if room <= 0.03} == {False}
+    assert {way for room, way in ways.items() if room >= 0.1} == {True}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dyna_nav.mdp import RobotModel
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, VelocityGate
+from dyna_nav.safety.inputs import LaserMount
 
 MODEL, CONFIG = RobotModel(), GateConfig()
 
@@ -21,8 +22,8 @@ MODEL, CONFIG = RobotModel(), GateConfig()
 class Drive:
     """A robot whose inputs arrive at 20 Hz, except for what a test takes away or changes."""
 
-    def __init__(self, config=CONFIG, command=(0.5, 0.0), **parts):
-        self.gate, self.now = VelocityGate(MODEL, config), 100.0
+    def __init__(self, config=CONFIG, laser=None, command=(0.5, 0.0), **parts):
+        self.gate, self.now = VelocityGate(MODEL, config, laser), 100.0
         self.parts = {
             "command": lambda t: twist(*command),
             "odometry": lambda t: odometry(t, *command),
@@ -272,10 +273,10 @@ def test_the_older_the_scan_the_further_off_the_robot_stops():
 
 
 def test_a_laser_off_the_centre_sees_obstacles_where_they_are():
-    behind = GateConfig(laser_yaw=math.pi, laser_x=-0.3)
-    drive = Drive(config=behind, command=(0.5, 0.0), odometry=odometry, scan=lambda t: scan(t, ahead=0.06 + t % 0.01))
+    behind = LaserMount(x=-0.3, yaw=math.pi)
+    drive = Drive(laser=behind, command=(0.5, 0.0), odometry=odometry, scan=lambda t: scan(t, ahead=0.06 + t % 0.01))
     assert drive.run(1.0)[-1].cause is None
-    drive = Drive(config=behind, command=(-0.5, 0.0), odometry=odometry, scan=lambda t: scan(t, ahead=0.06 + t % 0.01))
+    drive = Drive(laser=behind, command=(-0.5, 0.0), odometry=odometry, scan=lambda t: scan(t, ahead=0.06 + t % 0.01))
     assert drive.run(1.0)[-1].cause == causes.OBSTACLE
 
 

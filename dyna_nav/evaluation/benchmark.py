@@ -14,6 +14,7 @@ from dyna_nav import __version__
 from dyna_nav.evaluation.controllers import ControllerName, make_controller
 from dyna_nav.evaluation.corridor import corridor_site
 from dyna_nav.evaluation.course import draw_course
+from dyna_nav.evaluation.driver import ControllerError
 from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
@@ -53,9 +54,19 @@ def site_of(scenario: Scenario, site: str) -> Site:
 
 
 def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResult:
-    """Run one episode in this process. Raises ValueError, one sentence, for what cannot be run."""
+    """Run one episode in this process.
+
+    Raises ValueError, one sentence, for what cannot be run or is no answer of a controller; RuntimeError for a mistake
+    in a controller or in the evaluation itself.
+    """
     course = draw_course(site_of(job.scenario, job.site), job.scenario, job.seed, RobotModel())
-    return Episode(course, make_controller(job.controller), job.controller.label, on_trip=on_trip).run()
+    episode = Episode(course, make_controller(job.controller), job.controller.label, on_trip=on_trip)
+    try:
+        return episode.run()
+    except ControllerError:
+        raise
+    except (ValueError, OSError) as error:  # all that was given has been accepted: this is nobody's input
+        raise RuntimeError(f"episode of {job.controller.label!r} on seed {job.seed} failed") from error
 
 
 def run_benchmark(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -92,9 +93,10 @@ def make_controller(name: ControllerName) -> Controller:
     registered = REGISTERED.get(name.target, Registered(name.target))
     made = _found(registered.target, name.label)
     try:
-        controller = made(**registered.options)
+        inspect.signature(made).bind(**registered.options)
     except TypeError as error:
         raise ValueError(f"controller {name.label!r} cannot be made from {registered.target}: {error}") from None
+    controller = made(**registered.options)
     missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
     if missing:
         raise ValueError(f"controller {name.label!r} has no method {' and no '.join(missing)}; see the contract")

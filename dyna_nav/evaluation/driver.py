@@ -1,10 +1,8 @@
-"""A controller held to its contract: what it breaks is said in one sentence with its name, the seed and the time."""
+"""A controller held to its contract: what it answers wrongly, or raises, has its name, the seed and the time to it."""
 
 from __future__ import annotations
 
 import time
-import traceback
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +12,14 @@ from dyna_nav.site import Site
 
 
 class ControllerError(ValueError):
-    """A controller that broke the contract; the message names it, the seed and the time."""
+    """A controller answered what is no command; the message names it, the seed and the time."""
+
+
+class ControllerFailure(RuntimeError):
+    """A controller raised something that the contract does not know; the cause is what it raised, with its traceback.
+
+    It is no ValueError: a mistake in a program is shown with all that helps to find it, and not as one sentence.
+    """
 
 
 class Driver:
@@ -41,8 +46,8 @@ class Driver:
             self._controller.assign(robot, None if goal is None else goal.copy())
         except ValueError as error:  # the contract's way to refuse a goal
             return str(error) or "refused"
-        except Exception as error:
-            raise self._failed("assign", error) from error
+        except Exception as error:  # see _ask
+            raise self._failure("assign", error) from error
         return ""
 
     def act(self, observation: Observation) -> np.ndarray:
@@ -70,13 +75,13 @@ class Driver:
     def _ask(self, method: str, *arguments):
         try:
             return getattr(self._controller, method)(*arguments)
-        except Exception as error:  # whatever a stranger's code raises ends the evaluation, by name
-            raise self._failed(method, error) from error
+        except (
+            Exception
+        ) as error:  # nothing is swallowed: what a stranger's code may raise is told whose it is, and when
+            raise self._failure(method, error) from error
 
-    def _failed(self, method: str, error: Exception) -> ControllerError:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        return ControllerError(f"{self._where()} failed in {method}: {type(error).__name__}: {error} ({place})")
+    def _failure(self, method: str, error: Exception) -> ControllerFailure:
+        return ControllerFailure(f"{self._where()} failed in {method}: {type(error).__name__}: {error}")
 
     def _where(self) -> str:
         return f"controller {self._label!r} on seed {self._seed} at {self._now:.1f} s"

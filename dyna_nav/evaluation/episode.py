@@ -89,7 +89,7 @@ class Episode:
         self._reasons: dict[str, float] = {}
 
     def run(self) -> EpisodeResult:
-        """Drive all trips. Raises ControllerError for a controller that raises or returns what is no command."""
+        """Drive all trips. Raises ControllerError or ControllerFailure for what a controller does wrong."""
         began, computed = time.monotonic(), time.process_time()
         rng = np.random.default_rng([self._course.seed, CONTROLLER_STREAM])
         try:

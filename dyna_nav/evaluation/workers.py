@@ -21,9 +21,9 @@ def run_jobs(
 ) -> list[Any]:
     """Results of function(job, tell_progress) in the order of jobs; with one process everything happens in this one.
 
-    on_progress is called whenever a job tells progress, on_result with each result as it comes. A ValueError or OSError
-    of a job is raised here as it is, any other exception as RuntimeError with its traceback; the other processes are
-    ended first, as they are on an interrupt.
+    on_progress is called whenever a job tells progress, on_result with each result as it comes. What a job raises is
+    raised here: from another process a ValueError or OSError as ValueError with the same sentence, anything else as
+    RuntimeError with its traceback. The other processes are ended first, as they are on an interrupt.
     """
     if processes <= 1 or len(jobs) <= 1:
         results = []
@@ -59,7 +59,7 @@ def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> l
         for connection in wait(list(doing)):
             try:
                 kind, content = connection.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):  # reset: it ended before it had read what was sent
                 workers[connection].join()
                 raise RuntimeError(f"a worker process ended with status {workers[connection].exitcode}") from None
             if kind == PROGRESS:
@@ -87,7 +87,7 @@ def _work(connection: Connection, function) -> None:
             return
         try:
             connection.send((RESULT, function(job, lambda: connection.send((PROGRESS, None)))))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError) as error:  # a sentence for the user; not every OSError can be sent as it is
             connection.send((REFUSED, ValueError(str(error))))
-        except Exception:
+        except Exception:  # a mistake in the program: its traceback would be lost with this process
             connection.send((CRASHED, traceback.format_exc()))

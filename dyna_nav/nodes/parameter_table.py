@@ -21,13 +21,14 @@ from dyna_nav.nodes.simulator import SimulatorConfig
 from dyna_nav.nodes.trips import TripConfig
 from dyna_nav.nodes.velocity_gate import VelocityGateParameters
 from dyna_nav.safety.gate import GateConfig
+from dyna_nav.safety.inputs import LaserMount
 from dyna_nav.simulation import SimulationConfig
 
 Parts = Sequence[tuple[type, str]]  # configuration classes and the prefixes of their parameters
 
 MAIN: dict[str, Parts] = {  # what one sets first
-    "planner": ((PlannerNodeConfig, ""), (RobotModel, "robot")),
-    "velocity_gate": ((GateConfig, "gate"),),
+    "planner": ((PlannerNodeConfig, ""), (RobotModel, "robot"), (LaserMount, "laser")),
+    "velocity_gate": ((GateConfig, "gate"), (LaserMount, "laser")),
     "dispatcher": ((DispatcherConfig, ""), (TripConfig, "")),
     "simulator": ((SimulatorConfig, ""),),
 }

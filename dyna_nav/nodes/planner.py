@@ -39,7 +39,7 @@ from dyna_nav.nodes.transitions import loudly, refusable
 from dyna_nav.parameters import parameter
 from dyna_nav.planning import WAITS, PlannerConfig
 from dyna_nav.safety.deadline import DeadlineConfig, DeadlineMonitor, Watchdog
-from dyna_nav.safety.inputs import InputLimits, goal_fault
+from dyna_nav.safety.inputs import InputLimits, LaserMount, goal_fault
 from dyna_nav.site import resolve_site
 
 BEAMS = 360
@@ -72,6 +72,7 @@ PARAMETERS = (
     (DeadlineConfig, "deadline"),
     (InputLimits, "inputs"),
     (InputTimeouts, "timeouts"),
+    (LaserMount, "laser"),
 )
 
 
@@ -124,7 +125,7 @@ class Planner(LifecycleNode):
         return super().on_configure(state)
 
     def _configure(self) -> None:
-        self._config, plan, self._robot, self._deadline, self._limits, timeouts = self._read_parameters()
+        self._config, plan, self._robot, self._deadline, self._limits, timeouts, laser = self._read_parameters()
         check_robot_names(self._config.robots)
         robots = len(self._config.robots)
         self._site = resolve_site(self._config.map)
@@ -139,7 +140,7 @@ class Planner(LifecycleNode):
         self._ports = [
             RobotPort(
                 self, name, self._config.pose_source, self._config.odometry_frame, SCAN_ANGLES, timeouts, self._limits,
-                self._goal_callback(index), self._fresh.clock,
+                laser, self._goal_callback(index), self._fresh.clock,
             )
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip

@@ -16,7 +16,7 @@ from sensor_msgs.msg import BatteryState, LaserScan
 from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import compose, inverse, make_pose_source
 from dyna_nav.parameters import parameter
-from dyna_nav.safety.inputs import InputLimits, battery_fault, odometry_fault, scan_fault, stamp_seconds
+from dyna_nav.safety.inputs import InputLimits, LaserMount, battery_fault, odometry_fault, scan_fault, stamp_seconds
 from dyna_nav.viewpoint import arc, seen_from
 
 MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
@@ -25,13 +25,10 @@ EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing thro
 
 @dataclass(frozen=True)
 class InputTimeouts:
-    """How old an input may grow before its robot stands, and where on the robot the laser measures."""
+    """How old an input may grow before its robot stands."""
 
     odometry: float = parameter(0.3, "age of odom after which the robot stands [s]", minimum=0.05, maximum=0.5)
     scan: float = parameter(0.4, "age of scan after which the robot stands [s]", minimum=0.05, maximum=0.5)
-    laser_x: float = parameter(0.0, "position of the laser ahead of the robot's centre [m]", minimum=-3, maximum=3)
-    laser_y: float = parameter(0.0, "position of the laser left of the robot's centre [m]", minimum=-3, maximum=3)
-    laser_yaw: float = parameter(0.0, "heading of the laser's zero angle [rad]", minimum=-3.15, maximum=3.15)
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,7 @@ class RobotPort:
         scan_angles: np.ndarray,
         timeouts: InputTimeouts,
         limits: InputLimits,
+        laser: LaserMount,
         on_goal: Callable[[PoseStamped], None],
         clock: Clock,
     ):
@@ -71,7 +69,7 @@ class RobotPort:
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
         self._executed, self._executed_at = np.full(2, np.nan), np.inf
         self._battery, self._scan = 1.0, np.full(len(scan_angles), np.nan)
-        self._from_laser = inverse(np.array([timeouts.laser_x, timeouts.laser_y, timeouts.laser_yaw]))
+        self._from_laser = inverse(np.array([laser.x, laser.y, laser.yaw]))
         self.scan_max = 0.0  # range of the laser [m]; 0 before the first scan
         self._odometry_at = self._scan_at = -np.inf  # steady time when each was measured [s]
         self._odometry_fault: str | None = None

@@ -30,7 +30,7 @@ from dyna_nav.nodes.process import run
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
-from dyna_nav.safety.inputs import stamp_seconds
+from dyna_nav.safety.inputs import LaserMount, stamp_seconds
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -54,6 +54,7 @@ class VelocityGateParameters:
     frame: str = parameter("base_link", "frame of the commands, behind the robot's name")
     gate: GateConfig = field(default_factory=GateConfig)
     robot: RobotModel = field(default_factory=RobotModel)
+    laser: LaserMount = field(default_factory=LaserMount)
 
 
 class GatedRobot:
@@ -61,7 +62,7 @@ class GatedRobot:
 
     def __init__(self, node: VelocityGateNode, name: str, parameters: VelocityGateParameters) -> None:
         self.name = name
-        self.gate = VelocityGate(parameters.robot, parameters.gate)
+        self.gate = VelocityGate(parameters.robot, parameters.gate, parameters.laser)
         self.decision: GateDecision | None = None
         self._node, self._parameters = node, parameters
         self._published = -math.inf

@@ -149,10 +149,12 @@ def _without_single_beams(values):
 
 @njit(cache=True, nogil=True)
 def scan_summary(pose, twist, age, scan, angles, reach, field, cells, origin_x, origin_y, resolution, expected, out):
-    """Compare scans with the map: pose [n, 3], twist [n, 2], scan [n, beams] [m] -> out float32 [n, SUMMARY].
+    """Compare scans with the map: write out float32 [n, SUMMARY]; a robot with a NaN pose gets zeros.
 
-    age [n] is for how long pose or scan, the older, was carried forward [s]; angles [beams] [rad] rise evenly; reach [m] is the laser's greatest range; expected [beams] is room to work in;
-    the rest as in expected_ranges. A robot with a NaN pose gets zeros.
+    The robots: pose [n, 3]; twist [n, 2]; age [n], for how long pose or scan, the older, was carried forward [s].
+    Their lasers: scan [n, beams] [m]; angles [beams] [rad], which rise evenly; reach, the greatest range [m].
+    The map: field, cells, origin_x, origin_y and resolution as in expected_ranges.
+    Room to work in: expected [beams].
     """
     beams = angles.shape[0]
     spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from concurrent.futures import Future
-
 import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
+from dyna_nav.planning.detours import Detours
 from dyna_nav.planning.obstacles import LiveMap
 from dyna_nav.planning.potential import HEADINGS, Lattice, PotentialConfig, PotentialStore
 from dyna_nav.planning.rollouts import NO_WAY, steps_to_go
-from dyna_nav.planning.standing import StandingObstacles
 from dyna_nav.site import Site
 
-_REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
 _DETOUR_TIME = 0.5  # after which a detour is taken, however long it took to compute: runs must not depend on it [s]
 MISSING_SPEED = 0.35  # share of the time to regain full speed that counts as time to go, as in Dyna-2
 
@@ -28,10 +24,7 @@ class Surroundings:
         self.site, self.robots, self.model, self.tolerance = site, robots, model, tolerance
         lattice = Lattice.of(site, model, config)
         self._store = PotentialStore(lattice, model, tolerance, config)
-        self._standing = StandingObstacles(lattice)
-        self._asked: list[tuple[float, Future] | None] = [None] * robots  # detours on their way
-        self._rerouted, self._route_version = -math.inf, 0
-        self._time = math.nan
+        self._detours = Detours(lattice, self._store, robots, self._leads_on, _DETOUR_TIME)
         self.live = LiveMap(site, model.radius)
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.motion = np.array([model.max_speed, model.acceleration, model.deceleration, MISSING_SPEED])
@@ -44,25 +37,24 @@ class Surroundings:
         if not 0 <= robot < self.robots:
             raise ValueError(f"there is no robot {robot}; robots are numbered 0 to {self.robots - 1}")
         self._arrived[robot] = False
-        self._asked[robot] = None
         if goal is None:
             self.goal[robot] = np.nan
+            self._detours.forget(robot)
             return
         goal = np.asarray(goal, float)
         if goal.shape != (3,) or not np.isfinite(goal).all() or not self.site.standable(goal[:2], self.model.radius):
             raise ValueError(f"goal {goal.tolist()} of robot {robot} is not a pose on the map where a robot can stand")
         self.goal[robot] = goal
         self.fields[robot] = self._store.request(goal).result()
-        if self._standing.blocked is not None:
-            self._ask_detour(robot, self._time)
+        self._detours.begin(robot, goal)
 
     def update(self, observation: Observation) -> np.ndarray:
         """Take in an observation; tells which robots [n] bool have somewhere to go and know where they are."""
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self.live.update(observation, present)
-        self._take_detours(observation.pose, observation.time, present)
-        self._reroute(observation.time)
-        self._time = observation.time
+        self._detours.take(self.fields, observation.pose, present, observation.time)
+        has_way = ~np.isnan(self.goal[:, 0]) & ~self._arrived
+        self._detours.look(self.live.obstacles, observation.time, self.goal, has_way)
         with np.errstate(invalid="ignore"):  # who was pushed away has to come again
             away = np.hypot(*(observation.pose - self.goal)[:, :2].T) > self.tolerance.position
         self._arrived &= ~away
@@ -78,27 +70,3 @@ class Surroundings:
 
     def _leads_on(self, field: np.ndarray, pose: np.ndarray) -> bool:
         return steps_to_go(field, self.lattice, *pose, 0.0, self.motion) < NO_WAY
-
-    def _reroute(self, now: float) -> None:
-        elapsed = now - self._time
-        if not 0.0 < elapsed < 1.0:
-            return
-        self._standing.update(self.live.obstacles, elapsed)
-        if self._standing.version == self._route_version or now - self._rerouted < _REROUTE_PERIOD:
-            return
-        self._rerouted, self._route_version = now, self._standing.version
-        for robot in np.flatnonzero(~np.isnan(self.goal[:, 0]) & ~self._arrived):
-            self._ask_detour(robot, now)
-
-    def _ask_detour(self, robot: int, now: float) -> None:
-        future = self._store.request(self.goal[robot], self._standing.blocked, self._standing.version)
-        self._asked[robot] = (now + _DETOUR_TIME, future)
-
-    def _take_detours(self, pose: np.ndarray, now: float, present: np.ndarray) -> None:
-        for robot, asked in enumerate(self._asked):
-            if asked is None or now < asked[0] or not present[robot]:
-                continue
-            field = asked[1].result()
-            self._asked[robot] = None
-            if self._leads_on(field, pose[robot]):
-                self.fields[robot] = field  # otherwise the old way, up to what blocks it

@@ -210,14 +210,13 @@ class Dyna2Controller:
         start = time.monotonic()
         budget = self._config.budget_ms / 1e3 or math.inf
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        self._routes.take(np.where(present[:, None], observation.pose, np.nan))
+        self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
         state = self._state(observation, present, found)
         self._remember(state, observation.time - self._time)
         self._live.update(observation, present)
         self._routes.make_way(observation.time, state.pose, state.planned | state.fallback)
-        elapsed = observation.time - self._time
-        self._routes.lead_around(self._live.obstacles, observation.time, elapsed, ~self._arrived)
+        self._routes.lead_around(self._live.obstacles, observation.time, ~self._arrived)
         self._time = observation.time
         reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))

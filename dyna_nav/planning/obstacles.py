@@ -173,7 +173,7 @@ class LiveMap:
         self.obstacles = np.stack([col + 0.5, row + 0.5], axis=1) * self.cell + self.origin
         self.returns = [_returns(observation, robot) for robot in range(len(observation.pose))]
         self._restore()
-        if len(self.obstacles) and len(poses):
+        if len(poses):  # even without obstacles: the first one must not find the kernel uncompiled
             distance = np.hypot(*(self.obstacles[:, None] - poses[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
             near = self.obstacles[distance < self._config.reach]
             self._count = _spread(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -286,14 +287,15 @@ class PotentialStore:
         self._robot, self._tolerance, self._config = robot, tolerance, config
         self._capacity = capacity
         self._fields: OrderedDict[tuple, Future] = OrderedDict()
+        self._askers: weakref.WeakKeyDictionary[Future, int] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
 
     def request(self, goal: np.ndarray, blocked: np.ndarray | None = None, version: int = 0) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
-        ``version`` tells apart potentials of the same goal with different ``blocked`` cells. One that has not begun may
-        be cancelled by whoever was the only one to ask for it.
+        ``version`` tells apart potentials of the same goal with different ``blocked`` cells. Whoever wants it no longer
+        may say so (``withdraw``).
         """
         key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
         with self._lock:
@@ -306,7 +308,15 @@ class PotentialStore:
                 while len(self._fields) > self._capacity:
                     self._fields.popitem(last=False)
             self._fields.move_to_end(key)
+            self._askers[future] = self._askers.get(future, 0) + 1
             return future
+
+    def withdraw(self, future: Future) -> None:
+        """Take one request back: nobody computes it any more unless it was asked for by somebody else too."""
+        with self._lock:
+            self._askers[future] -= 1
+            if not self._askers[future]:
+                future.cancel()
 
     def close(self) -> None:
         """Stop the thread; a computation that has begun is finished first."""

@@ -18,7 +18,7 @@ import numpy as np
 from dyna_nav.mdp import RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.braking import braking_path, obstacle_in_path, scan_points
-from dyna_nav.safety.inputs import InputLimits, odometry_fault, scan_fault, stamp_fault, stamp_seconds
+from dyna_nav.safety.inputs import InputLimits, LaserMount, odometry_fault, scan_fault, stamp_fault, stamp_seconds
 
 EMERGENCY_STOP = "emergency_stop"
 ODOMETRY_STALE, ODOMETRY_BAD = "odometry_stale", "odometry_bad"
@@ -48,9 +48,6 @@ class GateConfig:
     reaction_time: float = parameter(0.1, "from a decision until the brakes bite [s]", minimum=0, maximum=1)
     resume_after: float = parameter(0.2, "drive on when the cause has been gone for so long [s]", minimum=0, maximum=10)
     dead_beams: float = parameter(0.5, "share of NaN or zero readings that makes a scan dead", minimum=0.01, maximum=1)
-    laser_x: float = parameter(0.0, "position of the laser ahead of the robot's centre [m]", minimum=-3, maximum=3)
-    laser_y: float = parameter(0.0, "position of the laser left of the robot's centre [m]", minimum=-3, maximum=3)
-    laser_yaw: float = parameter(0.0, "heading of the laser's zero angle [rad]", minimum=-3.15, maximum=3.15)
 
 
 @dataclass(frozen=True)
@@ -112,8 +109,10 @@ class VelocityGate:
     Messages are those of ROS or anything of their shape. Not safe against calls from several threads.
     """
 
-    def __init__(self, model: RobotModel | None = None, config: GateConfig | None = None) -> None:
-        self.model, self.config = model or RobotModel(), config or GateConfig()
+    def __init__(
+        self, model: RobotModel | None = None, config: GateConfig | None = None, laser: LaserMount | None = None
+    ) -> None:
+        self.model, self.config, self.laser = model or RobotModel(), config or GateConfig(), laser or LaserMount()
         config = self.config
         self.counts: Counter[str] = Counter()  # how often the robot was stopped, per cause
         self.command = _Input("cmd_vel_planned", config.command_timeout, COMMAND_STALE, COMMAND_BAD)
@@ -160,14 +159,14 @@ class VelocityGate:
             self._twist = (message.twist.twist.linear.x, message.twist.twist.angular.z)
 
     def on_scan(self, message: Any, now: float, clock: float | None = None) -> None:
-        """Take a sensor_msgs/LaserScan, measured at `laser_x`, `laser_y`, `laser_yaw` on the robot."""
+        """Take a sensor_msgs/LaserScan, measured where the laser is mounted."""
         limits = self._limits[self.scan]
         fault = scan_fault(message, limits=limits) or self._frozen(message, now)
         if not self.scan.take(now, stamp_seconds(message.header.stamp), clock, fault, limits):
             return
-        angles = self.config.laser_yaw + message.angle_min + message.angle_increment * np.arange(len(message.ranges))
+        angles = self.laser.yaw + message.angle_min + message.angle_increment * np.arange(len(message.ranges))
         points = scan_points(np.asarray(message.ranges), angles, message.range_min, message.range_max)
-        self._points = points + np.array([self.config.laser_x, self.config.laser_y])
+        self._points = points + np.array([self.laser.x, self.laser.y])
         self._blind = self._blind_ahead(message, angles)
 
     def on_emergency_stop(self, pressed: bool, source: str = EMERGENCY_STOP) -> None:
@@ -237,7 +236,7 @@ class VelocityGate:
         ranges = np.asarray(message.ranges, dtype=np.float32)
         ahead = ranges[np.abs((angles + math.pi) % (2 * math.pi) - math.pi) <= _AHEAD]
         if not len(ahead):
-            return f"scan: no beam within {_AHEAD:g} rad of ahead; check the laser's view and laser_yaw"
+            return f"scan: no beam within {_AHEAD:g} rad of ahead; check the laser's view and laser.yaw"
         silent = np.isnan(ahead) | ((ahead < max(message.range_min, 1e-3)) & ~np.isneginf(ahead))
         if silent.mean() < self.config.dead_beams:
             return None

@@ -31,6 +31,15 @@ class InputLimits:
     max_turn_rate: float = parameter(20.0, "turn rate that none can show [rad/s]", minimum=0.1, maximum=100)
 
 
+@dataclass(frozen=True)
+class LaserMount:
+    """Where on the robot the laser measures; planner and velocity gate have to be told the same."""
+
+    x: float = parameter(0.0, "position of the laser ahead of the robot's centre [m]", minimum=-3, maximum=3)
+    y: float = parameter(0.0, "position of the laser left of the robot's centre [m]", minimum=-3, maximum=3)
+    yaw: float = parameter(0.0, "heading of the laser's zero angle [rad]", minimum=-3.15, maximum=3.15)
+
+
 LIMITS = InputLimits()
 
 

@@ -7,6 +7,7 @@ all rounds. The rounds divide Dyna-2's rollouts among them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from dyna_nav.planning.dyna2 import Dyna2
 
 
-class SequenceSearch(Dyna2):
+class SequenceSearch(Dyna2, ABC):
     """A search over action sequences in rounds; subclasses say what to try (``_propose``) and what it taught them."""
 
     def __init__(self, *arguments, rounds: int = 1, hold: int = 1):
@@ -23,9 +24,9 @@ class SequenceSearch(Dyna2):
         self._rounds, self._hold = rounds, hold
         self._decisions = -(-self.config.horizon // hold)
 
+    @abstractmethod
     def _propose(self) -> np.ndarray:
         """Actions [decisions, rows] for this round; a row is one sequence of robot ``_robot[row]``."""
-        raise NotImplementedError
 
     def _take_in(self, total: np.ndarray) -> None:
         """Learn from what the round returned: total [horizon + 1, rows] are the returns from every step."""

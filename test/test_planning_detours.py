@@ -1,0 +1,113 @@
+"""Detours: asked for when what stands in the way changes, taken where they lead on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from planning_worlds import MODEL, hall
+
+from dyna_nav.mdp import STEP, GoalTolerance
+from dyna_nav.planning.detours import Detours
+from dyna_nav.planning.potential import HEADINGS, Lattice, PotentialConfig, PotentialStore
+
+SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
+PALLET, ANOTHER = np.array([[7.0, 1.0], [7.0, 1.1]]), np.array([[9.0, 1.0], [9.0, 1.1]])
+GOAL, POSE = np.array([[12.5, 0.9, 0.0]]), np.array([[1.5, 0.9, 0.0]])
+ALL, NONE = np.ones(1, bool), np.zeros(1, bool)
+
+
+class Fleet:
+    """One robot's detours on the site; ``requests`` counts what was asked for."""
+
+    def __init__(self, delay=None, leads_on=lambda field, pose: True):
+        lattice = Lattice.of(SITE, MODEL, PotentialConfig())
+        self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
+        self.detours = Detours(lattice, self.store, 1, leads_on, delay)
+        self.fields = np.zeros((1, *lattice.clearance.shape, HEADINGS), np.float32)
+        self.requests, request = [], self.store.request
+        self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
+        self.now = 0.0
+
+    def see(self, obstacles, seconds, under_way=ALL):
+        for _ in range(round(seconds / STEP)):
+            self.now += STEP
+            self.detours.look(obstacles, self.now, GOAL, under_way)
+
+    def take(self, able=ALL):
+        """Whether the robot follows another field now."""
+        before = self.fields.copy()
+        self.detours.wait()
+        self.detours.take(self.fields, POSE, able, self.now)
+        return not np.array_equal(before, self.fields)
+
+
+@pytest.fixture
+def fleet_of():
+    made = []
+
+    def make(*arguments, **more):
+        made.append(Fleet(*arguments, **more))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.store.close()
+
+
+def test_a_detour_is_asked_for_once_when_something_has_stood_in_the_way_for_some_seconds(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 2.5)
+    assert not fleet.requests
+    fleet.see(PALLET, 5.0)
+    assert len(fleet.requests) == 1
+    assert fleet.take()
+    assert not fleet.take()
+
+
+def test_a_change_soon_after_another_waits_its_turn(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 1.0)
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 2.5)  # the first counts as standing after 3 s, the other after 4 s
+    assert len(fleet.requests) == 1
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 1.3)
+    assert len(fleet.requests) == 1
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
+    assert len(fleet.requests) == 2
+
+
+def test_who_has_arrived_asks_for_none_and_who_sets_off_later_has_one_at_once(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 5.0, under_way=NONE)
+    assert not fleet.requests
+    fleet.detours.begin(0, GOAL[0])
+    assert fleet.take()
+
+
+def test_a_detour_waits_until_its_robot_knows_where_it_is(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 4.0)
+    assert not fleet.take(able=NONE)
+    assert fleet.take(able=ALL)
+
+
+def test_a_detour_that_does_not_lead_on_leaves_the_old_way(fleet_of):
+    fleet = fleet_of(leads_on=lambda field, pose: False)
+    fleet.see(PALLET, 4.0)
+    assert not fleet.take()
+
+
+def test_a_forgotten_detour_is_not_taken(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 4.0)
+    fleet.detours.forget(0)
+    assert not fleet.take()
+
+
+def test_with_a_delay_a_detour_is_taken_then_and_not_before_however_fast_it_was_computed(fleet_of):
+    fleet = fleet_of(delay=0.5)
+    while not fleet.requests:
+        fleet.see(PALLET, STEP)
+    fleet.see(PALLET, 0.4)
+    assert not fleet.take()
+    fleet.see(PALLET, 0.2)
+    assert fleet.take()
