@@ -204,7 +204,6 @@ class Dyna2:
         if not self._active.size:
             return
         self._doubts = np.zeros((self.robots, actions))
-        self._noise = self._rng.standard_normal((self.config.horizon, self.robots, REWARD))  # shared by a robot's rows
 
     def _start(self, share: int) -> None:
         """Put the rollouts of all planned robots, ``share`` for each, at the states the robots are in."""
@@ -245,7 +244,11 @@ class Dyna2:
         )  # fmt: skip
 
     def _imagine(self, step: int) -> None:
-        """One step of every rollout by its own member, drawn from that member's distribution."""
+        """One step of every rollout, as its own member expects it.
+
+        What the member does not know of this step (its variance) is not drawn: it is the sensors' noise and the payload
+        more than anything that an action could be chosen by.
+        """
         command = self.actions[self._chosen[step]]
         live_clearances(self._pose, self._live.clearance, self._geometry, self._clearances)
         encode_rows(
@@ -254,13 +257,10 @@ class Dyna2:
         if step % _DOUBT_PERIOD == 0:
             self._doubt(step)
         members = self.model.members
-        mean, variance = self.model.predict(self._features.reshape(members, -1, FEATURES))
+        mean, _ = self.model.predict(self._features.reshape(members, -1, FEATURES))
         self._model_calls += self._rows
-        delta = mean.reshape(self._rows, -1)[:, :REWARD] + self._noise[step, self._robot] * np.sqrt(
-            variance.reshape(self._rows, -1)[:, :REWARD]
-        )
         self._sent = command
-        apply_delta(self._pose, self._twist, self._battery, delta)
+        apply_delta(self._pose, self._twist, self._battery, mean.reshape(self._rows, -1)[:, :REWARD])
 
     def _doubt(self, step: int) -> None:
         """Measure the ensemble's disagreement along the rollouts that hold each action; all others follow theirs."""
