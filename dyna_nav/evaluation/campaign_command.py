@@ -42,6 +42,8 @@ def _campaign(arguments: argparse.Namespace) -> int:
     if not chosen:
         raise ValueError(f"--only {arguments.only} names no run of {campaign.path}; --list shows them")
     folder, maps, model = Path(arguments.out), Path(arguments.maps), load_bundle().version
+    if not folder.name:
+        raise ValueError(f"--out {arguments.out} has no name of its own, and the page is called after it; name a folder")
     if arguments.list:
         for run in chosen:
             reason = why_not(run, folder, model)
@@ -93,6 +95,7 @@ def _write_page(campaign, folder: Path, model: str) -> Path:
     if size > PICTURES_LIMIT:
         _say(f"campaign: the pictures take {size / 1e6:.1f} MB, more than {PICTURES_LIMIT / 1e6:.1f}; choose fewer")
     path = folder.with_name(folder.name + ".md")
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     text = page(campaign, results, {name: reason for name, reason in missing.items() if reason}, folder.name)
     part.write_text(text, encoding="utf-8")
