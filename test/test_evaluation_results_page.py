@@ -75,7 +75,7 @@ def test_every_run_has_its_rows_and_the_line_that_makes_them(page_of):
 
 
 def test_pooled_rows_are_of_controllers_that_drove_everywhere(page_of):
-    pooled = page_of().split("All 2 runs together:")[1].split("!")[0]
+    pooled = page_of().split("All 2 runs together (intervals from 10 seeds):")[1].split("!")[0]
     row = cells(pooled, "| astar-fleet |")
     assert row[1:4] == ["40", "0", "1.500"]
     assert row[6:9] == ["10", "25.000 %", "10"]
@@ -119,6 +119,20 @@ def test_at_a_glance_counts_the_reference_beside_the_baseline(page_of):
     row = cells(page_of(), "| **all of these** |")
     assert row[1:5] == ["2", "40", "1.200", "1.500"]
     assert row[6:8] == ["0.000 % (0)", "25.000 % (10)"]
+
+
+def test_the_speed_of_the_evaluation_counts_what_ran_side_by_side(tmp_path, page_of):
+    targets = [target(runs="first", figure="real_time_factor", at_least=5)]
+    assert command(tmp_path, content([run_entry()], targets=targets), "--jobs", "2") == 0
+    assert "| at least 5.0 | 12.0 | reached |" in (tmp_path / "out.md").read_text()  # 60 s in 10 s, twice
+
+
+def test_a_controller_without_any_trip_has_no_ratios(tmp_path, page_of, monkeypatch):
+    monkeypatch.setattr("campaign_worlds.TRIPS", 0)
+    assert command(tmp_path, content([run_entry()], targets=[target(runs="first", at_most=1)])) == 0
+    page = (tmp_path / "out.md").read_text()
+    assert cells(page, "|  | astar-fleet |")[2:5] == ["0", "0", "-"]
+    assert "not measured" in page
 
 
 def test_a_single_robot_on_a_single_seed_gets_no_interval(tmp_path, page_of, monkeypatch):

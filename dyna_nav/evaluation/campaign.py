@@ -19,14 +19,13 @@ import yaml
 
 from dyna_nav.evaluation.command import parse_seeds
 from dyna_nav.evaluation.controllers import ControllerName, parse_controllers
-from dyna_nav.evaluation.figures import TARGET_FIGURES
+from dyna_nav.evaluation.figures import PICTURES, TARGET_FIGURES
 from dyna_nav.evaluation.scenario import Scenario, load_scenario, overridden
 from dyna_nav.evaluation.strict import read_config
 from dyna_nav.parameters import parameter
 
 SHIPPED = Path(__file__).with_name("campaign.yaml")
 MAPS = "$MAPS/"  # how the file names the folder of maps, which lies elsewhere on every machine
-PLOT_NAMES = ("travel_times", "speed_map", "trajectories", "incidents")
 
 
 @dataclass(frozen=True)
@@ -174,8 +173,8 @@ def _read_run(entry: Any, number: int, path: Path) -> Run:
     if run.site and not re.fullmatch(r"default|random:\d+", run.site):
         raise ValueError(f"{path}: {where}.site is {run.site!r}; give default, random:SEED, or a file as map")
     for plot in run.plots:
-        if plot not in PLOT_NAMES:
-            raise ValueError(f"{path}: {where}.plots has {plot!r}; known are {', '.join(PLOT_NAMES)}")
+        if plot not in PICTURES:
+            raise ValueError(f"{path}: {where}.plots has {plot!r}; known are {', '.join(PICTURES)}")
     strangers = set(run.drawn()) - {name.label for name in run.names()}
     if strangers:
         raise ValueError(f"{path}: {where}.plots_of has {sorted(strangers)[0]!r}, which is none of its controllers")

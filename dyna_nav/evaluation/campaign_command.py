@@ -43,7 +43,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--only {arguments.only} names no run of {campaign.path}; --list shows them")
     folder, maps, model = Path(arguments.out), Path(arguments.maps), load_bundle().version
     if not folder.name:
-        raise ValueError(f"--out {arguments.out} has no name of its own, and the page is called after it; name a folder")
+        raise ValueError(f"--out {arguments.out} has no name that the page could be called after; name another folder")
     if arguments.list:
         for run in chosen:
             reason = why_not(run, folder, model)

@@ -27,7 +27,6 @@ MADE_BY = (  # source that the figures depend on; planners of others come with t
     "evaluation/tasks.py",
 )  # fmt: skip
 PICTURE_DPI = 90
-PICTURE_COLOURS = 96
 NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "mean_abs_jerk")
 
 
@@ -97,7 +96,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
 
         (folder / run.name).mkdir(exist_ok=True)
         drawn = [result for label in run.drawn() for result in results if result.controller == label]
-        draw_all(folder / run.name, site, drawn, scenario.name, run.plots, PICTURE_DPI, PICTURE_COLOURS)
+        draw_all(folder / run.name, site, drawn, scenario.name, run.plots, PICTURE_DPI)
     made = {
         "run": run.name,
         "key": run.key(model),

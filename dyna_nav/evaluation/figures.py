@@ -1,4 +1,4 @@
-"""The figures of a page of results: how each is called, written and rounded."""
+"""What a page of results shows: how each figure is called, written and rounded, and which pictures there are."""
 
 from __future__ import annotations
 
@@ -43,4 +43,10 @@ TARGET_FIGURES = {key: COLUMNS[key] for key in COLUMNS} | {
     "ratio": Figure("ratio", "travel time", ".3f"),
     "ratio_high": Figure("upper end", "upper end of the 95 % interval of travel time", ".3f"),
     "real_time_factor": Figure("x real time", "simulated time / time it took, all processes together", ".1f"),
+}
+PICTURES = {  # by the name of the plot
+    "travel_times": "Share of trips that took at most so many times their ideal time",
+    "speed_map": "Mean speed of robots under way, by place",
+    "trajectories": "Ways driven on the first seed",
+    "incidents": "Where robots collided, came too near, and stood",
 }

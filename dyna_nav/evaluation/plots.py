@@ -14,15 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from dyna_nav.evaluation.benchmark import HIT_MOVING
+from dyna_nav.evaluation.figures import PICTURES
 from dyna_nav.evaluation.results import EpisodeResult
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation.drawing import COLOURS, FLOOR, PALLET, UNKNOWN, WALL
 from dyna_nav.site import Site
 
-PLOTS = ("travel_times", "speed_map", "trajectories", "incidents")
 CELL = 0.25  # of the speed map [m]
 LARGEST_RATIO = 4.0  # right edge of the distribution of travel times
 WIDEST = 15.0  # of a figure [inch]
@@ -38,14 +37,10 @@ def draw_all(
     site: Site,
     results: list[EpisodeResult],
     scenario: str,
-    plots: Sequence[str] = PLOTS,
+    plots: Sequence[str] = tuple(PICTURES),
     dpi: int = DPI,
-    colours: int | None = None,
 ) -> list[Path]:
-    """Write plots (some of PLOTS) into a folder; returns the files. Raises OSError when one cannot be written.
-
-    colours: of the palette that a picture is reduced to, for small files; None: all of them.
-    """
+    """Write plots (keys of PICTURES) into a folder; returns the files. Raises OSError when one cannot be written."""
     by_label: dict[str, list[EpisodeResult]] = {}
     for result in results:
         by_label.setdefault(result.controller, []).append(result)
@@ -60,10 +55,6 @@ def draw_all(
     for name in plots:
         paths.append(folder / f"{name}.png")
         drawing[name]().savefig(paths[-1], dpi=dpi)
-        if colours is not None:
-            with Image.open(paths[-1]) as picture:
-                small = picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-            small.save(paths[-1], optimize=True)
     return paths
 
 

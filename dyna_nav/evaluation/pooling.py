@@ -10,6 +10,12 @@ from dyna_nav.evaluation.campaign_results import Result
 from dyna_nav.evaluation.statistics import Interval, clusters_of, ratio_of_sums
 
 WITHIN = 3.0  # times ideal
+COLUMNS = ("travel_s", "ideal_s", "mean_abs_jerk", "finished")
+SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "near_misses")
+OF_TRIPS = (  # without a trip there are none
+    "travel_time_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal", "mean_abs_jerk", "plan_ms_p99",
+    "real_time_factor",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,35 +35,27 @@ def pooled_figures(results: list[Result], label: str) -> dict:
     """
     runs = [result for result in results if label in result.trips]
     figures = [result.summary["controllers"][label] for result in runs]
-    columns = {name: np.concatenate([run.trips[label][name] for run in runs] or [[]]) for name in _COLUMNS}
-    trips = len(columns["travel_s"])
-    if not trips:
-        return dict.fromkeys(_KEYS) | {"trips": 0}
+    columns = {name: np.concatenate([run.trips[label][name] for run in runs] or [[]]) for name in COLUMNS}
+    totals = {key: sum(f[key] for f in figures) for key in SUMS} | {
+        "trips": len(columns["travel_s"]),
+        "episodes": sum(len(run.summary["seeds"]) for run in runs),
+    }
+    if not totals["trips"]:
+        return dict.fromkeys(OF_TRIPS) | totals
     ratio = columns["travel_s"] / columns["ideal_s"]
     simulated = sum(f["simulated_s"] for f in figures)
     spent = sum(
         f["simulated_s"] / f["real_time_factor"] / run.made["processes"] for f, run in zip(figures, runs, strict=True)
     )
-    totals = {key: sum(f[key] for f in figures) for key in _SUMS}
     return totals | {
-        "trips": trips,
         "travel_time_vs_ideal": float(columns["travel_s"].sum() / columns["ideal_s"].sum()),
         "ratio_p99": float(np.quantile(ratio, 0.99)),
         "trips_within_3x": float(np.mean(columns["finished"].astype(bool) & (ratio <= WITHIN))),
-        "collisions_per_traversal": totals["collisions"] / trips,
+        "collisions_per_traversal": totals["collisions"] / totals["trips"],
         "mean_abs_jerk": float(columns["mean_abs_jerk"].mean()),
         "plan_ms_p99": max(f["plan_ms_p99"] for f in figures),
-        "episodes": sum(len(run.summary["seeds"]) for run in runs),
         "real_time_factor": simulated / spent,
     }
-
-
-_COLUMNS = ("travel_s", "ideal_s", "mean_abs_jerk", "finished")
-_SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "near_misses")
-_KEYS = (
-    *_SUMS, "trips", "travel_time_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal",
-    "mean_abs_jerk", "plan_ms_p99", "episodes", "real_time_factor",
-)  # fmt: skip
 
 
 def pooled_ratio(results: list[Result], a: str, b: str) -> PooledRatio | None:

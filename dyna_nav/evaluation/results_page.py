@@ -8,19 +8,13 @@ from pathlib import Path
 from dyna_nav.evaluation.benchmark import STOOD
 from dyna_nav.evaluation.campaign import Campaign, Section, Target
 from dyna_nav.evaluation.campaign_results import Result, pictures
-from dyna_nav.evaluation.figures import COLUMNS, PEOPLE
+from dyna_nav.evaluation.figures import COLUMNS, PEOPLE, PICTURES
 from dyna_nav.evaluation.incidents import IncidentConfig
 from dyna_nav.evaluation.markdown import anchor, listed, table
 from dyna_nav.evaluation.pooling import WITHIN, PooledRatio, pooled_figures, pooled_ratio
 from dyna_nav.evaluation.statistics import FEWEST_SEEDS, LEVEL, highest_rate
 from dyna_nav.evaluation.targets import judged
 
-PICTURES = {
-    "travel_times": "Share of trips that took at most so many times their ideal time",
-    "speed_map": "Mean speed of robots under way, by place",
-    "trajectories": "Ways driven on the first seed",
-    "incidents": "Where robots collided, came too near, and stood",
-}
 HOW_TO_READ = """\
 - **time / ideal**: sum of travel times over the sum of ideal times; ideal is the shortest way on the map at full speed,
   without bends, acceleration or anybody in the way. A trip that was given up counts with its timeout.
@@ -120,12 +114,14 @@ def _glance(campaign: Campaign, results: list[Result]) -> str:
         return f"No run with {us} and {them} is there yet."
     rows.append(["**all of these**", *_pair(both, us, them)])
     ours = pooled_figures(both, us)
-    bound = COLUMNS["collisions_per_traversal"].shown(highest_rate(ours["collisions"], ours["trips"]))
-    return (
-        f"{table(head, rows)}\n\nCollisions are per traversal, with their number. With {ours['collisions']} in "
-        f"{ours['trips']:,} traversals, the true rate of {us} is below {bound} with 95 % confidence, if collisions are "
-        "independent."
-    )
+    words = "Collisions are per traversal, with their number."
+    if ours["trips"]:
+        bound = COLUMNS["collisions_per_traversal"].shown(highest_rate(ours["collisions"], ours["trips"]))
+        words += (
+            f" With {ours['collisions']} in {ours['trips']:,} traversals, the true rate of {us} is below {bound} "
+            f"with {LEVEL:.0%} confidence, if collisions are independent."
+        )
+    return f"{table(head, rows)}\n\n{words}"
 
 
 def _pair(runs: list[Result], us: str, them: str) -> list[str]:
@@ -168,11 +164,17 @@ def _section(campaign: Campaign, section: Section, results: list[Result], folder
             rows.append(["" if number else f"`{result.run.name}`", *_row(label, figures, people, campaign), ratio])
     parts.append(table(head, rows))
     if section.pooled and len(mine) > 1:
-        parts += [f"All {len(mine)} runs together:", _pooled(campaign, mine, people)]
+        parts += [_together(campaign, mine), _pooled(campaign, mine, people)]
     parts += [_picture(result, path, folder) for result in mine for path in pictures(result.run, Path(folder))]
     lines = [f"# {result.run.name}: {result.run.shows}\n{result.run.command()}" for result in mine]
     parts.append("```sh\n" + "\n".join(lines) + "\n```")
     return parts
+
+
+def _together(campaign: Campaign, results: list[Result]) -> str:
+    ratio = pooled_ratio(results, campaign.reference, campaign.baseline)
+    drawn = f" (intervals from {ratio.clusters} {ratio.unit})" if ratio else ""
+    return f"All {len(results)} runs together{drawn}:"
 
 
 def _pooled(campaign: Campaign, results: list[Result], people: bool) -> str:
