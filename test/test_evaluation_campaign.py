@@ -73,6 +73,7 @@ def test_a_bad_run_is_one_sentence_with_file_run_field_and_value(entry, named, t
         ({"runs": ["busy"]}, "runs[0] is 'busy'"),
         ({"runs": [run_entry(), run_entry()]}, "runs[1].name is 'first', which is taken"),
         ({"sections": [section(), section()]}, "sections[1].name is 'busy', which is taken"),
+        ({"targets": [{"section": "x", "runs": "*", "figure": "ratio", "at_most": 1}]}, "targets[0].section is 'x'"),
         ({"colour": "red"}, "colour is no known field"),
         ({"targets": [{"section": "busy", "runs": "first", "figure": "ratio"}]}, "targets[0] has no clear bound"),
         ({"targets": [{"section": "busy", "runs": "x*", "figure": "ratio", "at_most": 1}]}, "which names no run"),

@@ -42,9 +42,9 @@ class Section:
 class Target:
     """A bound that a controller's figure over some runs should keep."""
 
-    section: str
     runs: str  # names with wildcards, separated by commas; all their trips are pooled
     figure: str  # a key of TARGET_FIGURES
+    section: str = parameter("", "where it is shown besides the list of all (default: nowhere)")
     controller: str = parameter("", "whose figure (default: the campaign's reference)")
     than: str = parameter("", "the other controller of a ratio (default: the campaign's baseline)")
     at_most: float | None = None
@@ -103,7 +103,7 @@ class Run:
     def key(self, model: str) -> str:
         """Sixteen hexadecimal digits that change with what is run and with the model's version."""
         content = {
-            "scenario": dataclasses.asdict(self.loaded()),
+            "scenario": dataclasses.asdict(dataclasses.replace(self.loaded(), about="")),
             "site": self.map or self.site,
             "controllers": [[name.label, name.target] for name in self.names()],
             "seeds": self.seed_list(),
@@ -191,7 +191,7 @@ def _check(campaign: Campaign, path: Path) -> None:
     sections = [section.name for section in campaign.sections]
     for kind, entries in (("runs", campaign.runs), ("targets", campaign.targets)):
         for k, entry in enumerate(entries):
-            if entry.section not in sections:
+            if entry.section not in sections and (entry.section or kind == "runs"):
                 raise ValueError(
                     f"{path}: {kind}[{k}].section is {entry.section!r}; known are {', '.join(sections) or 'none'}"
                 )

@@ -26,7 +26,7 @@ HOW_TO_READ = """\
 - **plan p99**: 99 of 100 planning cycles, for all robots together, took at most so long on this machine, which was
   busy with several episodes at once. **jerk**: mean absolute jerk of the true motion.
 - **{reference} / this**: travel time of {reference} over that of the row's controller, on the trips that both made:
-  below 1 {reference} is faster. In brackets the {level:.0%} bootstrap interval; whole seeds of sites are drawn, or,
+  below 1 {reference} is faster. In brackets the {level:g} % bootstrap interval; whole seeds of sites are drawn, or,
   where there are fewer than {fewest} of them, the robots of each seed, because the trips of a run depend on each other.
   No brackets: a single robot on a single seed, from which nothing can be said about others.
 - All controllers of a run drive the same trips from the same places with the same noise, pallets and people. What each
@@ -48,7 +48,7 @@ def page(campaign: Campaign, results: list[Result], missing: dict[str, str], fol
             within=WITHIN,
             stood=STOOD,
             near=IncidentConfig().near,
-            level=LEVEL,
+            level=100 * LEVEL,
             fewest=FEWEST_SEEDS,
         ).strip(),
         "## At a glance",
@@ -81,7 +81,7 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
     trips = sum(figures["trips"] for result in results for figures in result.summary["controllers"].values())
     lines = [
         f"- {len(results)} of {len(results) + len(missing)} runs: {episodes:,} episodes with {trips:,} trips, "
-        f"in physics, without ROS, made in {took}, {dates[0]}{'' if dates[0] == dates[-1] else f' to {dates[-1]}'}.",
+        f"in MuJoCo, without ROS, made in {took}, {dates[0]}{'' if dates[0] == dates[-1] else f' to {dates[-1]}'}.",
         f"- Machine: {machines}; episodes side by side: up to {max(r.made['processes'] for r in results)}.",
         f"- Versions: {versions}.",
         f"- World model: {listed(result.made['model'] for result in results)}; "
@@ -119,7 +119,7 @@ def _glance(campaign: Campaign, results: list[Result]) -> str:
         bound = COLUMNS["collisions_per_traversal"].shown(highest_rate(ours["collisions"], ours["trips"]))
         words += (
             f" With {ours['collisions']} in {ours['trips']:,} traversals, the true rate of {us} is below {bound} "
-            f"with {LEVEL:.0%} confidence, if collisions are independent."
+            f"with {100 * LEVEL:g} % confidence, if collisions are independent."
         )
     return f"{table(head, rows)}\n\n{words}"
 
