@@ -17,7 +17,7 @@ import pytest
 from campaign_worlds import MadeUp, command, content, run_entry, section, written
 from evaluation_worlds import open_hall
 
-from dyna_nav.evaluation import benchmark
+from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation import command as evaluate
 from dyna_nav.evaluation.campaign import SHIPPED, load_campaign
 from dyna_nav.evaluation.scenario import shipped_scenarios
@@ -235,6 +235,17 @@ def test_an_interrupted_campaign_goes_on_where_it_was(made_up, tmp_path, capsys)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.csv", "first.json"]
     assert command(tmp_path, content(TWO)) == 0
     assert [site for _, site, _ in made_up.asked] == ["default", "random:3", "random:3"]
+
+
+def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as while_writing:
+        while_writing.setattr(tables, "write_trips", interrupted)
+        assert command(tmp_path, content()) == 130
+    assert command(tmp_path, content()) == 0
+    assert len(made_up.asked) == 2
 
 
 def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(tmp_path):
