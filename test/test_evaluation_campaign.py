@@ -17,7 +17,7 @@ import pytest
 from campaign_worlds import MadeUp, command, content, run_entry, section, written
 from evaluation_worlds import open_hall
 
-from dyna_nav.evaluation import benchmark, tables
+from dyna_nav.evaluation import benchmark, campaign_results, tables
 from dyna_nav.evaluation import command as evaluate
 from dyna_nav.evaluation.campaign import SHIPPED, load_campaign
 from dyna_nav.evaluation.scenario import shipped_scenarios
@@ -174,6 +174,18 @@ def test_a_result_of_another_model_is_made_anew(made_up, tmp_path, monkeypatch, 
     command(tmp_path, content())
     assert len(made_up.asked) == 2
     assert json.loads((tmp_path / "out" / "first.json").read_text())["campaign"]["model"] == "model-b"
+
+
+def test_a_result_of_another_source_is_told_and_made_anew_on_request(made_up, tmp_path, monkeypatch, capsys):
+    command(tmp_path, content())
+    assert "The source has changed" not in (tmp_path / "out.md").read_text()
+    monkeypatch.setattr(campaign_results, "source_key", lambda parts: "new")
+    command(tmp_path, content())
+    assert len(made_up.asked) == 1
+    assert "The source has changed since some of these runs: it is new now." in (tmp_path / "out.md").read_text()
+    command(tmp_path, content(), "--fresh")
+    assert len(made_up.asked) == 2
+    assert ", not new)" in capsys.readouterr().err
 
 
 def test_a_picture_that_is_asked_for_later_is_drawn(made_up, tmp_path):

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--maps", default="../shared/maps", metavar="DIR", help="what $MAPS in the campaign stands for")
     parser.add_argument("--only", default="*", metavar="GLOB", help="runs by name, as busy-*,empty (default: all)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
+    parser.add_argument("--fresh", action="store_true", help="run again also what another state of the source has made")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="say what would be run, and why")
     what.add_argument("--write-page-only", action="store_true", help="run nothing; write the page from what is there")
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _campaign(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation import campaign as campaigns
-    from dyna_nav.evaluation.campaign_results import no_map, why_not
+    from dyna_nav.evaluation.campaign_results import no_map, source, why_not
     from dyna_nav.world_model.bundle import load_bundle
 
     campaign = campaigns.load_campaign(Path(arguments.campaign) if arguments.campaign else campaigns.SHIPPED)
@@ -44,20 +45,21 @@ def _campaign(arguments: argparse.Namespace) -> int:
     folder, maps, model = Path(arguments.out), Path(arguments.maps), load_bundle().version
     if not folder.name:
         raise ValueError(f"--out {arguments.out} has no name that the page could be called after; name another folder")
+    code = source() if arguments.fresh else ""
     if arguments.list:
         for run in chosen:
-            reason = why_not(run, folder, model)
+            reason = why_not(run, folder, model, code)
             state = "there" if not reason else f"to run: {reason}"
             missing = no_map(run, maps) if reason else ""
             print(f"{run.name}: {f'to skip: {missing}' if missing else state}\n  {run.command()}")
         return 0
-    failed = 0 if arguments.write_page_only else _run_all(chosen, folder, maps, model, arguments.jobs)
+    failed = 0 if arguments.write_page_only else _run_all(chosen, folder, maps, model, code, arguments.jobs)
     page = _write_page(campaign, folder, model)
     print(f"{page}: written")
     return FAILED if failed else 0
 
 
-def _run_all(chosen: list, folder: Path, maps: Path, model: str, jobs: int) -> int:
+def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs: int) -> int:
     """Make the runs that are not there; returns how many failed. What is finished stays when it is interrupted."""
     from dyna_nav.evaluation.campaign_results import make, no_map, why_not
 
@@ -65,8 +67,7 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, jobs: int) -> i
     failed = 0
     for number, run in enumerate(chosen, start=1):
         here = f"campaign: {number}/{len(chosen)} {run.name}"
-        reason = why_not(run, folder, model)
-        missing = no_map(run, maps)
+        reason, missing = why_not(run, folder, model, code), no_map(run, maps)
         if not reason:
             _say(f"{here} is there")
             continue

@@ -22,9 +22,9 @@ from dyna_nav.world_model.source_key import source_key
 
 MADE_BY = (  # source that the figures depend on; planners of others come with their packages
     "mdp.py", "controller.py", "viewpoint.py", "site", "simulation", "world_model", "ood", "planning", "safety",
-    "baselines", "outsiders", "evaluation/controllers.py", "evaluation/corridor.py", "evaluation/course.py",
-    "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py", "evaluation/incidents.py",
-    "evaluation/tasks.py",
+    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/controllers.py", "evaluation/corridor.py",
+    "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py",
+    "evaluation/incidents.py", "evaluation/tasks.py",
 )  # fmt: skip
 PICTURE_DPI = 90
 NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "mean_abs_jerk")
@@ -49,8 +49,13 @@ class Result:
         return self.summary["campaign"]
 
 
-def why_not(run: Run, folder: Path, model: str) -> str:
-    """Why a run has to be made, "" when its result is there and of these arguments and this model.
+def source() -> str:
+    """Eight hexadecimal digits of the source that figures depend on, as it is now."""
+    return source_key(MADE_BY)
+
+
+def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
+    """Why a run has to be made, "" when its result is there: of these arguments, this model and, if given, this source.
 
     Raises ValueError naming the file when there is a result that cannot be read.
     """
@@ -61,6 +66,8 @@ def why_not(run: Run, folder: Path, model: str) -> str:
         return f"made with model {made['model']}, not {model}"
     if made["key"] != run.key(model):
         return "made with other arguments"
+    if code and made["code"] != code:
+        return f"made by source {made['code']}, not {code}"
     files = [_trips_file(run, folder), *pictures(run, folder)]
     return next((f"{file.name} is missing" for file in files if not file.is_file()), "")
 
@@ -83,7 +90,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
     scenario, controllers, seeds = run.loaded(), run.names(), run.seed_list()
     place = run.place(maps)
     site = benchmark.check(scenario, place, controllers, seeds)
-    began = time.monotonic()
+    began, code = time.monotonic(), source()
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
         results = benchmark.run_benchmark(
             scenario, place, controllers, seeds, jobs, progress.trip, progress.episode
@@ -101,7 +108,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         "run": run.name,
         "key": run.key(model),
         "model": model,
-        "code": source_key(MADE_BY),
+        "code": code,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "processes": min(jobs, len(seeds) * len(controllers)),

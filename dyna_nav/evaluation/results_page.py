@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dyna_nav.evaluation.benchmark import STOOD
 from dyna_nav.evaluation.campaign import Campaign, Section, Target
-from dyna_nav.evaluation.campaign_results import Result, pictures
+from dyna_nav.evaluation.campaign_results import Result, pictures, source
 from dyna_nav.evaluation.figures import COLUMNS, PEOPLE, PICTURES
 from dyna_nav.evaluation.incidents import IncidentConfig
 from dyna_nav.evaluation.markdown import anchor, listed, table
@@ -85,8 +85,10 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
         f"- Machine: {machines}; episodes side by side: up to {max(r.made['processes'] for r in results)}.",
         f"- Versions: {versions}.",
         f"- World model: {listed(result.made['model'] for result in results)}; "
-        f"source of what drives: {', '.join(codes)}{'' if len(codes) == 1 else ' (not all runs are of the same)'}.",
+        f"source of what drives: {', '.join(codes)}.",
     ]
+    if codes != [source()]:
+        lines.append(f"- The source has changed since some of these runs: it is {source()} now.")
     again = (
         "Everything on this page, from nothing; what is there already is not run again:\n\n"
         "```sh\ndyna-nav campaign\ndyna-nav campaign --list                # what is there and what is not\n"
@@ -154,18 +156,16 @@ def _section(campaign: Campaign, section: Section, results: list[Result], folder
     if targets:
         parts.append(_targets(campaign, targets, results))
     people = any(result.summary["scenario"]["walkers"]["count"] for result in mine)
-    head = ["run", "controller", *(figure.heading for figure in COLUMNS.values())]
-    head += [PEOPLE.heading] * people + [f"{campaign.reference} / this"]
     rows = []
     for result in mine:
         for number, label in enumerate(result.labels):
             figures = result.summary["controllers"][label]
             ratio = _ratio(pooled_ratio([result], campaign.reference, label)) if label != campaign.reference else ""
             rows.append(["" if number else f"`{result.run.name}`", *_row(label, figures, people, campaign), ratio])
-    parts.append(table(head, rows))
+    parts.append(table(["run", *_head(campaign, people)], rows))
     if section.pooled and len(mine) > 1:
         parts += [_together(campaign, mine), _pooled(campaign, mine, people)]
-    parts += [_picture(result, path, folder) for result in mine for path in pictures(result.run, Path(folder))]
+    parts += [_picture(result, path) for result in mine for path in pictures(result.run, Path(folder))]
     lines = [f"# {result.run.name}: {result.run.shows}\n{result.run.command()}" for result in mine]
     parts.append("```sh\n" + "\n".join(lines) + "\n```")
     return parts
@@ -180,13 +180,16 @@ def _together(campaign: Campaign, results: list[Result]) -> str:
 def _pooled(campaign: Campaign, results: list[Result], people: bool) -> str:
     """A row for each controller that drove in all of the runs."""
     labels = [label for label in results[0].labels if all(label in result.labels for result in results)]
-    head = ["controller", *(figure.heading for figure in COLUMNS.values())]
-    head += [PEOPLE.heading] * people + [f"{campaign.reference} / this"]
     rows = []
     for label in labels:
         ratio = pooled_ratio(results, campaign.reference, label) if label != campaign.reference else None
         rows.append([*_row(label, pooled_figures(results, label), people, campaign), _ratio(ratio)])
-    return table(head, rows)
+    return table(_head(campaign, people), rows)
+
+
+def _head(campaign: Campaign, people: bool) -> list[str]:
+    headings = [figure.heading for figure in COLUMNS.values()] + [PEOPLE.heading] * people
+    return ["controller", *headings, f"{campaign.reference} / this"]
 
 
 def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[str]:
@@ -197,10 +200,9 @@ def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[st
     return [named, *cells]
 
 
-def _picture(result: Result, path, folder: str) -> str:
-    plot = path.stem
-    caption = f"{PICTURES[plot]}: `{result.run.name}`"
-    return f"![{caption.replace('`', '')}]({path.as_posix()})\n\n*{caption}*"
+def _picture(result: Result, path: Path) -> str:
+    caption, name = PICTURES[path.stem], result.run.name
+    return f"![{caption}: {name}]({path.as_posix()})\n\n*{caption}: `{name}`*"
 
 
 def _ratio(pooled: PooledRatio | None) -> str:
