@@ -1,13 +1,14 @@
 # make fleet [ARGS="--robots 8"]   set everything up and drive the fleet
 # make test  [ARGS="-k planner"]   set everything up and run the tests
 # make train [ARGS="--out ..."]    set everything up (with torch) and train a model bundle
+# make results [ARGS="--list"]     set everything up (with the opponents) and make docs/results.md, in hours
 #
 # Everything is installed into .venv inside the checkout, once per content of the requirement inputs. On a machine
 # with ROS sourced (rclpy importable) that ROS is used; elsewhere ROS comes from wheels.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help fleet test train lint clean
+.PHONY: help fleet test train results lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +20,7 @@ SITE_PACKAGES := $(if $(HAS_ROS),--system-site-packages)
 KEY := $(shell { cat setup.py setup.cfg; $(PYTHON) --version; echo "ros: $(HAS_ROS)"; pwd; } | sha256sum | cut -c1-16)
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/installed-%-$(KEY):
 	@test -e $(VENV)/venv-$(KEY) || { rm -rf $(VENV) && $(PYTHON) -m venv $(SITE_PACKAGES) $(VENV) && touch $(VENV)/venv-$(KEY); }
@@ -39,6 +40,9 @@ test: $(VENV)/installed-test-$(KEY) $(VENV)/warm
 
 train: $(VENV)/installed-training-$(KEY)
 	$(RUN)/dyna-nav train $(ARGS)
+
+results: $(VENV)/installed-evaluation,outsiders-$(KEY) $(VENV)/warm
+	$(RUN)/dyna-nav campaign $(ARGS)
 
 lint: $(VENV)/installed-dev-$(KEY)
 	$(RUN)/ruff check .

@@ -57,7 +57,7 @@ setup(
     maintainer="dyna_nav maintainers",
     maintainer_email="maintainers@dyna-nav.org",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={f"{PACKAGE}.evaluation": ["scenarios/*.yaml"]},
+    package_data={f"{PACKAGE}.evaluation": ["scenarios/*.yaml", "campaign.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

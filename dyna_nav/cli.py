@@ -15,6 +15,7 @@ COMMANDS = {  # name: module with add_arguments(parser) and run(arguments) -> ex
     "fleet": ("dyna_nav.nodes.fleet_command", "drive a fleet in the simulator, over real ROS topics"),
     "train": ("dyna_nav.world_model.train_command", "train a model bundle"),
     "evaluate": ("dyna_nav.evaluation.command", "compare controllers in lockstep, without ROS"),
+    "campaign": ("dyna_nav.evaluation.campaign_command", "make the page of results from a list of evaluations"),
     "warmup": ("dyna_nav.warmup_command", "compile every kernel, so that later commands start at once"),
 }
 

@@ -20,10 +20,13 @@ from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.evaluation.statistics import Interval, clusters_of, mean_difference, ratio_of_sums
 from dyna_nav.evaluation.workers import run_jobs
-from dyna_nav.mdp import RobotModel
+from dyna_nav.mdp import STEP, RobotModel
+from dyna_nav.simulation import Collision
 from dyna_nav.site import Site, resolve_site
 
 HIT_MOVING = 0.05  # a robot slower than this was hit by a walker, and did not hit it [m/s]
+STANDING_THINGS = ("wall", "pallet")
+STOOD = 1.0  # a robot that was slower than HIT_MOVING for so long before a contact is a thing that stands still [s]
 PACKAGES = ("numpy", "numba", "mujoco", "onnxruntime")
 DIFFERENCES = {  # per trip, a minus b
     "travel_time_s": lambda trip: trip.travel_s,
@@ -67,6 +70,17 @@ def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResu
         raise
     except (ValueError, OSError) as error:  # all that was given has been accepted: this is nobody's input
         raise RuntimeError(f"episode of {job.controller.label!r} on seed {job.seed} failed") from error
+
+
+def check(scenario: Scenario, site: str, controllers: list[ControllerName], seeds: list[int]) -> Site:
+    """The site of an evaluation of which everything can be made. Raises ValueError, one sentence, for what cannot."""
+    found = site_of(scenario, site)
+    draw_course(found, scenario, seeds[0], RobotModel())
+    for name in controllers:
+        controller = make_controller(name)
+        if hasattr(controller, "close"):
+            controller.close()
+    return found
 
 
 def run_benchmark(
@@ -131,6 +145,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "collisions": collisions,
         "collisions_per_traversal": _rounded(collisions / len(trips) if trips else None, 6),
         "collisions_with": _count(hit.other for hit in hits if hit not in people),
+        "collisions_with_still": sum(_with_still(hit, run) for run in runs for hit in run.collisions),
         "people_hit_moving": len(moving),
         "people_hit_standing": len(people) - len(moving),
         "near_misses": sum(len(run.near_misses) for run in runs),
@@ -152,6 +167,16 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "real_time_factor_cpu": _rounded(simulated / sum(run.cpu_s for run in runs)),
         "version": runs[0].version,
     }
+
+
+def _with_still(hit: Collision, run: EpisodeResult) -> bool:
+    """Whether a contact was with the hall, a pallet, or a robot that had stood for a while."""
+    kind, _, other = hit.other.partition(":")
+    if kind != "robot":
+        return kind in STANDING_THINGS
+    before = int(hit.time / STEP)
+    speeds = np.abs(run.speed[max(0, before - round(STOOD / STEP)) : before])
+    return bool(len(speeds)) and bool((speeds[:, [hit.robot, int(other)]] < HIT_MOVING).all(axis=0).any())
 
 
 def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[EpisodeResult]) -> dict:

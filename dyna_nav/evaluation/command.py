@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -21,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controllers", default="dyna2", metavar="A,B", help="dyna2, astar, [NAME=]module:Class ... (default dyna2)"
     )
-    parser.add_argument("--robots", type=_count, metavar="N", help="robots (default: the scenario's)")
-    parser.add_argument("--trips", type=_count, metavar="N", help="trips per seed, of all robots (the scenario's)")
+    parser.add_argument("--robots", type=count, metavar="N", help="robots (default: the scenario's)")
+    parser.add_argument("--trips", type=count, metavar="N", help="trips per seed, of all robots (the scenario's)")
     parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8 or 3 (default: the scenario's)")
-    parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
     parser.add_argument("--json", default="", metavar="FILE", help="write the summary")
     parser.add_argument("--trips-table", default="", metavar="FILE", help="write one row per trip (csv)")
     parser.add_argument("--plots", default="", metavar="DIR", help="write plots (png)")
@@ -32,10 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate; returns the exit status. Raises ValueError or OSError, one sentence, for what cannot be done."""
+    return with_packages(_evaluate, arguments)
+
+
+def with_packages(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command on one thread per process; a package that is not there is a ValueError with what to do."""
     for name in THREADS:  # before numpy is loaded, and handed down to the workers: processes share the cores instead
         os.environ.setdefault(name, "1")
     try:
-        return _evaluate(arguments)
+        return command(arguments)
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("dyna_nav"):
             raise
@@ -46,11 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation import benchmark, tables
-    from dyna_nav.evaluation.controllers import make_controller, parse_controllers
-    from dyna_nav.evaluation.course import draw_course
+    from dyna_nav.evaluation.controllers import parse_controllers
     from dyna_nav.evaluation.progress import EvaluationProgress
     from dyna_nav.evaluation.scenario import load_scenario, overridden
-    from dyna_nav.mdp import RobotModel
 
     controllers = parse_controllers(arguments.controllers)
     scenario = overridden(load_scenario(arguments.scenario), arguments.robots, arguments.trips)
@@ -63,12 +67,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from dyna_nav.evaluation.plots import draw_all
 
         Path(arguments.plots).mkdir(parents=True, exist_ok=True)
-    site = benchmark.site_of(scenario, site_name)
-    draw_course(site, scenario, seeds[0], RobotModel())
-    for name in controllers:
-        controller = make_controller(name)
-        if hasattr(controller, "close"):
-            controller.close()
+    site = benchmark.check(scenario, site_name, controllers, seeds)
 
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
         results = benchmark.run_benchmark(
@@ -95,14 +94,23 @@ def _check_writable(path: Path) -> None:
         raise PermissionError(f"{path} cannot be written; give another file")
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of at least 1. Raises ArgumentTypeError."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _seeds(text: str) -> list[int]:
+    try:
+        return parse_seeds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from ``1-8`` or ``3``. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not match or int(match[2] or match[1]) < int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
+        raise ValueError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
     return list(range(int(match[1]), int(match[2] or match[1]) + 1))

@@ -6,7 +6,7 @@ Drawn on figures of their own, not with pyplot: no global state and no window sy
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dyna_nav.evaluation.benchmark import HIT_MOVING
+from dyna_nav.evaluation.figures import PICTURES
 from dyna_nav.evaluation.results import EpisodeResult
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation.drawing import COLOURS, FLOOR, PALLET, UNKNOWN, WALL
@@ -31,21 +32,30 @@ NEAR_MISSES = {"marker": "D", "color": "#e08a1e", "edgecolors": "white", "linewi
 COLLISIONS = {"marker": "*", "color": "#d1102b", "edgecolors": "white", "linewidths": 0.7}
 
 
-def draw_all(folder: Path, site: Site, results: list[EpisodeResult], scenario: str) -> list[Path]:
-    """Write every plot into a folder; returns the files. Raises OSError when one cannot be written."""
+def draw_all(
+    folder: Path,
+    site: Site,
+    results: list[EpisodeResult],
+    scenario: str,
+    plots: Sequence[str] = tuple(PICTURES),
+    dpi: int = DPI,
+) -> list[Path]:
+    """Write plots (keys of PICTURES) into a folder; returns the files. Raises OSError when one cannot be written."""
     by_label: dict[str, list[EpisodeResult]] = {}
     for result in results:
         by_label.setdefault(result.controller, []).append(result)
     title = f"{scenario} on {site.name}"
-    drawn = {
-        "travel_times.png": draw_travel_times(by_label, title),
-        "speed_map.png": draw_speed_maps(site, by_label, title),
-        "trajectories.png": draw_trajectories(site, by_label, title),
-        "incidents.png": draw_incidents(site, by_label, title),
+    drawing = {
+        "travel_times": lambda: draw_travel_times(by_label, title),
+        "speed_map": lambda: draw_speed_maps(site, by_label, title),
+        "trajectories": lambda: draw_trajectories(site, by_label, title),
+        "incidents": lambda: draw_incidents(site, by_label, title),
     }
-    for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=DPI)
-    return [folder / name for name in drawn]
+    paths = []
+    for name in plots:
+        paths.append(folder / f"{name}.png")
+        drawing[name]().savefig(paths[-1], dpi=dpi)
+    return paths
 
 
 def draw_travel_times(by_label: dict[str, list[EpisodeResult]], title: str) -> Figure:

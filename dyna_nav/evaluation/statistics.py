@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import chi2
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -50,6 +51,14 @@ def clusters_of(seeds: np.ndarray, robots: np.ndarray) -> tuple[np.ndarray, str]
     if len(np.unique(seeds)) >= FEWEST_SEEDS:
         return np.unique(seeds, return_inverse=True)[1].reshape(-1), "seeds"
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), "robots of a seed"
+
+
+def highest_rate(count: int, trials: int) -> float:
+    """Upper end of the one-sided 95 % interval of a rate of rare events per trial (Garwood, 1936).
+
+    Exact for independent events. NaN for no trials.
+    """
+    return float(chi2.ppf(LEVEL, 2 * (count + 1))) / (2 * trials) if trials else float("nan")
 
 
 def _resampled(a: np.ndarray, b: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

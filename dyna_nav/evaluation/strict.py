@@ -15,11 +15,12 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def read_config(cls: type[Config], content: Any, path: str | Path, where: str = "") -> Config:
-    """A frozen dataclass from a YAML mapping; keys that are not given keep their defaults.
+    """A frozen dataclass from a YAML mapping; keys that are not given keep their defaults, if they have one.
 
     where: the mapping's place in the file, for errors ("" for the file itself). Fields may be int, float, bool, str,
-    dataclasses, tuples of dataclasses, and unions of those; ``not_in_file`` in a field's metadata keeps it out. Raises
-    ValueError, one sentence with file, field and value, for an unknown key, a wrong type or a value out of range.
+    dataclasses, tuples of one of those, and unions of those; ``not_in_file`` in a field's metadata keeps it out. Raises
+    ValueError, one sentence with file, field and value, for an unknown or missing key, a wrong type or a value out of
+    range.
     """
     if not isinstance(content, dict):
         raise ValueError(f"{path}: {where or 'the file'} is {_shown(content)}; it must hold fields as in 'key: value'")
@@ -32,7 +33,14 @@ def read_config(cls: type[Config], content: Any, path: str | Path, where: str = 
             raise ValueError(f"{path}: {name} is no known field; known are {', '.join(fields)}")
         values[key] = _read(hints[key], value, path, name)
         _check_range(fields[key], values[key], path, name)
+    missing = [name for name, field in fields.items() if name not in values and _required(field)]
+    if missing:
+        raise ValueError(f"{path}: {where or 'the file'} has no {missing[0]}; give {' and '.join(missing)}")
     return cls(**values)
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _read(hint: Any, value: Any, path: str | Path, name: str) -> Any:

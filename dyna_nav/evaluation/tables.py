@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from dyna_nav.evaluation.benchmark import versions
+from dyna_nav.evaluation.machine import machine
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.site import Site
@@ -61,6 +62,7 @@ def described(scenario: Scenario, site: Site, seeds: list[int], command: str) ->
         "site": {"name": site.name, "size_m": list(site.map.size), "stations": len(site.stations)},
         "seeds": seeds,
         "versions": versions(),
+        "machine": machine(),
     }
 
 

@@ -1,0 +1,154 @@
+"""The results of a campaign on disk: what is there, what is stale, and how a run is made.
+
+A run leaves NAME.csv (one row per trip), NAME/ (pictures) and, written last, NAME.json: the summary of the evaluation
+and under ``campaign`` what it was made from. Without the last there is no result, so an interrupted run leaves none.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from dyna_nav.evaluation import benchmark, tables
+from dyna_nav.evaluation.campaign import MAPS, Run
+from dyna_nav.evaluation.progress import EvaluationProgress
+from dyna_nav.world_model.source_key import source_key
+
+MADE_BY = (  # source that the figures depend on; planners of others come with their packages
+    "mdp.py", "controller.py", "viewpoint.py", "site", "simulation", "world_model", "ood", "planning", "safety",
+    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/controllers.py", "evaluation/corridor.py",
+    "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py",
+    "evaluation/incidents.py", "evaluation/tasks.py",
+)  # fmt: skip
+PICTURE_DPI = 90
+NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "mean_abs_jerk")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run: its summary, and its trips [trips] by controller and column (numbers, and finished as bool)."""
+
+    run: Run
+    summary: dict
+    trips: dict[str, dict[str, np.ndarray]]
+
+    @property
+    def labels(self) -> list[str]:
+        """Controllers in the order in which they were given."""
+        return list(self.summary["controllers"])
+
+    @property
+    def made(self) -> dict:
+        """What it was made from: key, model, code, date, seconds, processes."""
+        return self.summary["campaign"]
+
+
+def source() -> str:
+    """Eight hexadecimal digits of the source that figures depend on, as it is now."""
+    return source_key(MADE_BY)
+
+
+def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
+    """Why a run has to be made, "" when its result is there: of these arguments, this model and, if given, this source.
+
+    Raises ValueError naming the file when there is a result that cannot be read.
+    """
+    if not _summary_file(run, folder).is_file():
+        return "not made yet"
+    made = _read_summary(run, folder)["campaign"]
+    if made["model"] != model:
+        return f"made with model {made['model']}, not {model}"
+    if made["key"] != run.key(model):
+        return "made with other arguments"
+    if code and made["code"] != code:
+        return f"made by source {made['code']}, not {code}"
+    files = [_trips_file(run, folder), *pictures(run, folder)]
+    return next((f"{file.name} is missing" for file in files if not file.is_file()), "")
+
+
+def no_map(run: Run, maps: Path) -> str:
+    """Why a run cannot be made here, "" when its map is there or it needs none."""
+    if run.map and not Path(run.place(maps)).is_file():
+        where = f"not in {maps}; give its folder with --maps" if run.map.startswith(MAPS) else "not there"
+        return f"{run.map} is {where}"
+    return ""
+
+
+def pictures(run: Run, folder: Path) -> list[Path]:
+    """The pictures of a run that the page shows."""
+    return [folder / run.name / f"{plot}.png" for plot in run.plots]
+
+
+def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
+    """Evaluate and write the result. Raises ValueError or OSError, one sentence, for what cannot be done."""
+    scenario, controllers, seeds = run.loaded(), run.names(), run.seed_list()
+    place = run.place(maps)
+    site = benchmark.check(scenario, place, controllers, seeds)
+    began, code = time.monotonic(), source()
+    with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
+        results = benchmark.run_benchmark(
+            scenario, place, controllers, seeds, jobs, progress.trip, progress.episode
+        )  # fmt: skip
+    seconds = time.monotonic() - began
+    folder.mkdir(parents=True, exist_ok=True)
+    tables.write_trips(_trips_file(run, folder), results)
+    if run.plots:
+        from dyna_nav.evaluation.plots import draw_all
+
+        (folder / run.name).mkdir(exist_ok=True)
+        drawn = [result for label in run.drawn() for result in results if result.controller == label]
+        draw_all(folder / run.name, site, drawn, scenario.name, run.plots, PICTURE_DPI)
+    made = {
+        "run": run.name,
+        "key": run.key(model),
+        "model": model,
+        "code": code,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "processes": min(jobs, len(seeds) * len(controllers)),
+    }
+    content = tables.described(scenario, site, seeds, run.command()) | benchmark.summarise(results)
+    tables.write_json(_summary_file(run, folder), content | {"campaign": made})
+    return read(run, folder)
+
+
+def read(run: Run, folder: Path) -> Result:
+    """The result of a run. Raises ValueError naming the file when it cannot be read."""
+    summary, path = _read_summary(run, folder), _trips_file(run, folder)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        trips = {}
+        for label in summary["controllers"]:
+            mine = [row for row in rows if row["controller"] == label]
+            trips[label] = {name: np.array([float(row[name]) for row in mine]) for name in NUMBERS}
+            trips[label]["finished"] = np.array([row["finished"] == "True" for row in mine], bool)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); delete it and run the campaign again") from None
+    return Result(run, summary, trips)
+
+
+def _read_summary(run: Run, folder: Path) -> dict:
+    path = _summary_file(run, folder)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = {"key", "model", "code", "date", "seconds", "processes"} <= set(content["campaign"])
+    except (OSError, ValueError, KeyError, TypeError):
+        found = False
+    if not found:
+        raise ValueError(f"{path}: no result of a campaign can be read from it; delete it and run the campaign again")
+    return content
+
+
+def _summary_file(run: Run, folder: Path) -> Path:
+    return folder / f"{run.name}.json"
+
+
+def _trips_file(run: Run, folder: Path) -> Path:
+    return folder / f"{run.name}.csv"
