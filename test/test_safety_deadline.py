@@ -118,10 +118,14 @@ class ManualClock:
 
     def advance(self, seconds):
         """Let time pass, and return when the watchdog has done what it does about it."""
+        self.pass_by(seconds)
+        self.settle()
+
+    def pass_by(self, seconds):
+        """Let time pass, and wait for nobody."""
         with self._waiting:
             self.time += seconds
             self._waiting.notify_all()
-        self.settle()
 
     def settle(self):
         assert self.waits.acquire(timeout=PATIENCE)
@@ -207,9 +211,7 @@ def test_nothing_is_sent_after_the_cycle_has_ended():
     watchdog.start()
     clock.settle()
     begin(watchdog, clock)
-    with clock._waiting:
-        clock.time += CONFIG.budget
-        clock._waiting.notify_all()
+    clock.pass_by(CONFIG.budget)
     assert entered.wait(PATIENCE)
     planner = threading.Thread(target=lambda: (watchdog.end(), log.append("answer")))
     planner.start()
@@ -228,9 +230,7 @@ def test_an_error_in_a_callback_comes_out_of_the_next_cycle():
     watchdog.start()
     clock.settle()
     begin(watchdog, clock)
-    with clock._waiting:
-        clock.time += CONFIG.budget
-        clock._waiting.notify_all()
+    clock.pass_by(CONFIG.budget)
     watchdog._thread.join(PATIENCE)
     with pytest.raises(RuntimeError, match="watchdog died"):
         watchdog.begin()

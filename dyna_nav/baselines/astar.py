@@ -115,42 +115,9 @@ def search(cost, heuristic, start_row, start_col, goal_row, goal_col, most):
     cost [rows, cols] as in :func:`cost_to_go`; heuristic [rows, cols]: admissible and consistent cost to the goal, inf
     where no way leads. Gives up, as if there were none, after expanding ``most`` cells.
     """
-    rows, cols = cost.shape
-    value = np.full(rows * cols, np.inf)
-    parent = np.full(rows * cols, -1, np.int32)
-    done = np.zeros(rows * cols, np.bool_)
-    # A cell is entered at most once per expanded neighbour.
-    keys, cells = np.empty(8 * min(most, rows * cols) + 8), np.empty(8 * min(most, rows * cols) + 8, np.int32)
-    guess = heuristic.reshape(-1)
-    start, goal = start_row * cols + start_col, goal_row * cols + goal_col
-    size, expanded = 0, 0
-    if guess[start] < np.inf:
-        value[start] = 0.0
-        _push(keys, cells, 0, guess[start], start)
-        size = 1
-    while size > 0 and expanded < most:
-        _, cell = _pop(keys, cells, size)
-        size -= 1
-        if done[cell]:
-            continue
-        done[cell] = True
-        expanded += 1
-        if cell == goal:
-            return _trace(parent, cell, cols)
-        for row_step in range(-1, 2):
-            for col_step in range(-1, 2):
-                if row_step == 0 and col_step == 0:
-                    continue
-                neighbour = cell + row_step * cols + col_step
-                if done[neighbour] or guess[neighbour] == np.inf:
-                    continue
-                through = value[cell] + _edge(cost, cols, cell, row_step, col_step)
-                if through < value[neighbour]:
-                    value[neighbour] = through
-                    parent[neighbour] = cell
-                    _push(keys, cells, size, through + guess[neighbour], neighbour)
-                    size += 1
-    return np.empty((0, 2), np.int32)
+    wanted = np.zeros(cost.shape, np.bool_)
+    wanted[goal_row, goal_col] = True
+    return _search(cost, heuristic, start_row, start_col, wanted, most)
 
 
 @njit(cache=True, nogil=True)
@@ -159,16 +126,25 @@ def search_nearest(cost, start_row, start_col, wanted, most):
 
     Dijkstra from the start; gives up after expanding ``most`` cells.
     """
+    return _search(cost, np.zeros(cost.shape), start_row, start_col, wanted, most)
+
+
+@njit(cache=True, nogil=True)
+def _search(cost, heuristic, start_row, start_col, wanted, most):
+    """A* from a cell to any wanted one: what the two searches above share."""
     rows, cols = cost.shape
     value = np.full(rows * cols, np.inf)
     parent = np.full(rows * cols, -1, np.int32)
     done = np.zeros(rows * cols, np.bool_)
+    # A cell is entered at most once per expanded neighbour.
     keys, cells = np.empty(8 * min(most, rows * cols) + 8), np.empty(8 * min(most, rows * cols) + 8, np.int32)
-    target = wanted.reshape(-1)
+    guess, target = heuristic.reshape(-1), wanted.reshape(-1)
     start = start_row * cols + start_col
-    value[start] = 0.0
-    _push(keys, cells, 0, 0.0, start)
-    size, expanded = 1, 0
+    size, expanded = 0, 0
+    if guess[start] < np.inf:
+        value[start] = 0.0
+        _push(keys, cells, 0, guess[start], start)
+        size = 1
     while size > 0 and expanded < most:
         _, cell = _pop(keys, cells, size)
         size -= 1
@@ -183,12 +159,12 @@ def search_nearest(cost, start_row, start_col, wanted, most):
                 if row_step == 0 and col_step == 0:
                     continue
                 neighbour = cell + row_step * cols + col_step
-                if done[neighbour]:
+                if done[neighbour] or guess[neighbour] == np.inf:
                     continue
                 through = value[cell] + _edge(cost, cols, cell, row_step, col_step)
                 if through < value[neighbour]:
                     value[neighbour] = through
                     parent[neighbour] = cell
-                    _push(keys, cells, size, through, neighbour)
+                    _push(keys, cells, size, through + guess[neighbour], neighbour)
                     size += 1
     return np.empty((0, 2), np.int32)

@@ -24,7 +24,7 @@ class Registered:
 
 
 REGISTERED = {
-    "dyna2": Registered(f"{__name__}:dyna2"),
+    "dyna2": Registered("dyna_nav.planning.lockstep:LockstepController"),
     "dyna2-kinematic": Registered(f"{__name__}:dyna2_kinematic"),
     "astar": Registered("dyna_nav.baselines:AStarController", {"knows_fleet": False}),
     "astar-fleet": Registered("dyna_nav.baselines:AStarController", {"knows_fleet": True}),
@@ -37,26 +37,12 @@ REGISTERED = {
 }
 
 
-def dyna2() -> Controller:
-    """Dyna-2 on the default bundle, with all that watches over it."""
-    from dyna_nav.planning import Dyna2Controller
-
-    return Dyna2Controller.from_bundle(config=_unhurried())
-
-
 def dyna2_kinematic() -> Controller:
     """Dyna-2 on ideal kinematics instead of a learned model; nothing watches over it."""
-    from dyna_nav.planning import Dyna2Controller
+    from dyna_nav.planning.lockstep import LockstepController
     from dyna_nav.world_model.kinematics import KinematicModel
 
-    return Dyna2Controller(KinematicModel(RobotModel()), None, _unhurried())
-
-
-def _unhurried():
-    """No time budget in lockstep: how fast the machine is must not change what is planned."""
-    from dyna_nav.planning import PlannerConfig
-
-    return PlannerConfig(budget_ms=0.0)
+    return LockstepController(KinematicModel(RobotModel()))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dyna_nav.evaluation.benchmark import HIT_MOVING
 from dyna_nav.evaluation.figures import PICTURES
 from dyna_nav.evaluation.results import EpisodeResult
 from dyna_nav.mdp import RobotModel
-from dyna_nav.simulation.drawing import COLOURS, FLOOR, PALLET, UNKNOWN, WALL
+from dyna_nav.simulation.drawing import COLOURS, PALLET, draw_map
 from dyna_nav.site import Site
 
 CELL = 0.25  # of the speed map [m]
@@ -181,7 +181,7 @@ def _panels(
     figure = Figure(figsize=(each * columns, rows * (0.92 * each * depth / width + 0.45) + 0.6), layout="constrained")
     grid = FigureCanvasAgg(figure).figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes, (label, runs) in zip(grid, by_label.items(), strict=False):
-        _draw_map(axes, site)
+        _draw_site(axes, site)
         axes.set_title(f"{label}: {panel(axes, runs)}", fontsize=10, loc="left")
     for axes in grid[len(by_label) :]:
         axes.remove()
@@ -193,13 +193,9 @@ def _panels(
     return figure
 
 
-def _draw_map(axes: Axes, site: Site) -> None:
+def _draw_site(axes: Axes, site: Site) -> None:
     (x0, y0), (width, depth) = site.map.origin, site.map.size
-    picture = np.empty((*site.map.cells.shape, 3))
-    picture[:] = FLOOR
-    picture[site.map.cells < 0] = UNKNOWN
-    picture[site.map.cells > 0] = WALL
-    axes.imshow(picture, origin="lower", extent=(x0, x0 + width, y0, y0 + depth), interpolation="nearest")
+    draw_map(axes, site)
     for station in site.stations:
         axes.plot(station.x, station.y, "s", ms=3.5, mfc="none", mec=QUIET, mew=0.9, zorder=2.5)
     axes.set(xlim=(x0, x0 + width), ylim=(y0, y0 + depth), aspect="equal")

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dyna_nav.simulation.collisions import Collision
 from dyna_nav.site import Site
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 WALL, UNKNOWN, FLOOR = (0.22, 0.24, 0.28), (0.80, 0.81, 0.83), (0.985, 0.985, 0.98)
 STATIONS = {"pick": ("s", "#2a7f62"), "rack": ("D", "#8a5a2b"), "charger": ("P", "#c08a00")}
 COLOURS = ("#1f6fb4", "#d1495b", "#3a9d4f", "#8f5fbf", "#e08a1e", "#12a0a8", "#c2479b", "#6b705c")
 PALLET = (1.2, 0.8)  # length, width [m]
 LARGEST = 16.0  # longer edge of the picture [inch]
+
+
+def draw_map(axes: Axes, site: Site) -> None:
+    """The site's map as the ground of a picture, in metres of the map frame."""
+    (x0, y0), (width, depth) = site.map.origin, site.map.size
+    picture = np.empty((*site.map.cells.shape, 3))
+    picture[:] = FLOOR
+    picture[site.map.cells < 0] = UNKNOWN
+    picture[site.map.cells > 0] = WALL
+    axes.imshow(picture, origin="lower", extent=(x0, x0 + width, y0, y0 + depth), interpolation="nearest")
 
 
 def draw_paths(
@@ -46,12 +60,7 @@ def draw_paths(
     figure = Figure(figsize=(max(6.0, width * scale + 0.6), max(3.0, depth * scale + 1.1)), layout="constrained")
     axes = FigureCanvasAgg(figure).figure.add_subplot()
 
-    picture = np.empty((*site.map.cells.shape, 3))
-    picture[:] = FLOOR
-    picture[site.map.cells < 0] = UNKNOWN
-    picture[site.map.cells > 0] = WALL
-    axes.imshow(picture, origin="lower", extent=(x0, x0 + width, y0, y0 + depth), interpolation="nearest")
-
+    draw_map(axes, site)
     for pallet in pallets:
         corner, turn = pallet[:2] - np.array(PALLET) / 2, np.degrees(pallet[2])
         axes.add_patch(Rectangle(corner, *PALLET, angle=turn, rotation_point="center", fc="#c9a06a", ec="#6e4f22"))
