@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dyna_nav.controller import Observation
@@ -12,7 +14,10 @@ from dyna_nav.planning.making_way import flood, way_of
 from dyna_nav.planning.potential import HEADINGS
 from dyna_nav.site import Site
 
-CYCLES = 4  # a few, because some kernels have work only once something was observed or planned before
+# Time for each cycle's rollouts [s]. A few cycles, because some kernels have work only once something was observed or
+# planned before; all the time they want, so that what is reached does not depend on the machine; and none in the last,
+# which drives by the memories alone, as a late cycle does and one that does not trust the model.
+BUDGETS = (math.inf, math.inf, math.inf, 0.0)
 BEAMS = 360
 REACH = 12.0  # of the imagined lasers [m]
 
@@ -35,19 +40,18 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
     controller.wait_for_potentials()
     angles = np.arange(BEAMS) * (2 * np.pi / BEAMS) - np.pi
     scan = np.array([_promised_scan(site, pose, angles) for pose in poses])
-    for cycle in range(CYCLES):
-        controller.act(
-            Observation(
-                time=cycle * STEP,
-                pose=poses,
-                twist=np.zeros((robots, 2)),
-                battery=np.ones(robots),
-                goal=goals,
-                scan=scan,
-                scan_angles=angles,
-                scan_max=REACH,
-            )
+    for cycle, budget in enumerate(BUDGETS):
+        observation = Observation(
+            time=cycle * STEP,
+            pose=poses,
+            twist=np.zeros((robots, 2)),
+            battery=np.ones(robots),
+            goal=goals,
+            scan=scan,
+            scan_angles=angles,
+            scan_max=REACH,
         )
+        controller.act(observation, budget)
     flood(np.ones((2, 2), bool), 0, 0)  # robots that block each other are rare: their kernels would be
     way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)  # compiled in the middle of a run
     controller.close()

@@ -205,10 +205,14 @@ class Dyna2Controller:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
         self._routes.wait()
 
-    def act(self, observation: Observation) -> np.ndarray:
-        """Commands [robots, 2] (m/s, rad/s); robots without a goal, with bad inputs or on a safe-stop get zero."""
+    def act(self, observation: Observation, budget: float | None = None) -> np.ndarray:
+        """Commands [robots, 2] (m/s, rad/s); robots without a goal, with bad inputs or on a safe-stop get zero.
+
+        budget: time after which rollouts end [s], by default the configured one.
+        """
         start = time.monotonic()
-        budget = self._config.budget_ms / 1e3 or math.inf
+        if budget is None:
+            budget = self._config.budget_ms / 1e3 or math.inf
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
