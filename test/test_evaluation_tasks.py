@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.corridor import corridor_site
-from dyna_nav.evaluation.distances import Distances
+from dyna_nav.evaluation.distances import Distances, least_time
 from dyna_nav.evaluation.scenario import TASK_KINDS, Corridor, Tasks
 from dyna_nav.evaluation.tasks import draw_tasks, places_of, ways_stay_open
+from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.site import resolve_site
 
 RADIUS = 0.35
@@ -97,3 +98,18 @@ def test_a_path_is_as_long_as_the_distance_says_and_touches_nothing():
 def test_a_site_that_is_too_small_is_refused_with_its_name():
     with pytest.raises(ValueError, match=r"site 'hall' .* use fewer robots"):
         draw(hall(width=4, depth=4, stations=[station("a", 1, 1), station("b", 3, 3)]), robots=12)
+
+
+@given(st.floats(0.0, 200.0))
+def test_the_least_time_is_that_of_a_point_under_full_control(length):
+    robot, tolerance, step = RobotModel(), GoalTolerance(), 1e-3
+    way, speed, time = max(length - tolerance.position, 0.0), tolerance.speed, 0.0
+    while way > 0.0:
+        braking = (speed**2 - tolerance.speed**2) / (2 * robot.deceleration)
+        if way > braking + speed * step:
+            speed = min(speed + robot.acceleration * step, robot.max_speed)
+        else:
+            speed = max(speed - robot.deceleration * step, tolerance.speed)
+        way -= speed * step
+        time += step
+    assert least_time(length, robot, tolerance) == pytest.approx(time, abs=0.02)

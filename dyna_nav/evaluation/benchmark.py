@@ -138,6 +138,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "travel_time_mean_s": _rounded(_mean([trip.travel_s for trip in trips])),
         "travel_time_mean_finished_s": _rounded(_mean([trip.travel_s for trip in finished])),
         "travel_time_vs_ideal": _rounded(travel / ideal if ideal else None),
+        "least_vs_ideal": _rounded(sum(trip.least_s for trip in trips) / ideal if ideal else None),
         "ratio_p50": _rounded(_quantile(trips, 0.5)),
         "ratio_p99": _rounded(_quantile(trips, 0.99)),
         "ratio_max": _rounded(_quantile(trips, 1.0)),

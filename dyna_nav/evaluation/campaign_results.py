@@ -27,7 +27,7 @@ MADE_BY = (  # source that the figures depend on; planners of others come with t
     "evaluation/incidents.py", "evaluation/tasks.py",
 )  # fmt: skip
 PICTURE_DPI = 90
-NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "mean_abs_jerk")
+NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "least_s", "mean_abs_jerk")
 
 
 @dataclass(frozen=True, eq=False)

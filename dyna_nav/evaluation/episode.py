@@ -15,6 +15,7 @@ import numpy as np
 
 from dyna_nav.controller import Controller, Observation
 from dyna_nav.evaluation.course import Course
+from dyna_nav.evaluation.distances import least_time
 from dyna_nav.evaluation.driver import Driver
 from dyna_nav.evaluation.happenings import Happenings
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
@@ -271,6 +272,7 @@ class Episode:
             goal=tasks.names[tasks.goals[robot][running.number]],
             assigned_s=running.assigned,
             ideal_s=running.geodesic / self._model.max_speed,
+            least_s=least_time(running.geodesic, self._model, GoalTolerance()),
             travel_s=self._patience(running) if note else end - running.assigned,
             geodesic_m=running.geodesic,
             path_length_m=float(np.hypot(*np.diff(way, axis=0).T).sum()),

@@ -27,6 +27,7 @@ COLUMNS = {  # of every table, by their keys in a summary
     "trips": Figure("trips", "traversals driven", ",d"),
     "unfinished": Figure("not finished", "trips left unfinished", "d"),
     "travel_time_vs_ideal": Figure("time / ideal", "travel time / ideal", ".3f"),
+    "least_vs_ideal": Figure("least / ideal", "least possible time / ideal", ".3f"),
     "ratio_p99": Figure("p99", "99th percentile of time / ideal", ".2f"),
     "trips_within_3x": Figure("within 3 x", "trips finished within 3 x ideal", ".2f", 100.0, " %"),
     "collisions": Figure("collisions", "collisions", "d"),

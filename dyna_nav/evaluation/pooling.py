@@ -10,11 +10,11 @@ from dyna_nav.evaluation.campaign_results import Result
 from dyna_nav.evaluation.statistics import Interval, clusters_of, ratio_of_sums
 
 WITHIN = 3.0  # times ideal
-COLUMNS = ("travel_s", "ideal_s", "mean_abs_jerk", "finished")
+COLUMNS = ("travel_s", "ideal_s", "least_s", "mean_abs_jerk", "finished")
 SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "near_misses")
 OF_TRIPS = (  # without a trip there are none
-    "travel_time_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal", "mean_abs_jerk", "plan_ms_p99",
-    "real_time_factor",
+    "travel_time_vs_ideal", "least_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal",
+    "mean_abs_jerk", "plan_ms_p99", "real_time_factor",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def pooled_figures(results: list[Result], label: str) -> dict:
     )
     return totals | {
         "travel_time_vs_ideal": float(columns["travel_s"].sum() / columns["ideal_s"].sum()),
+        "least_vs_ideal": float(columns["least_s"].sum() / columns["ideal_s"].sum()),
         "ratio_p99": float(np.quantile(ratio, 0.99)),
         "trips_within_3x": float(np.mean(columns["finished"].astype(bool) & (ratio <= WITHIN))),
         "collisions_per_traversal": totals["collisions"] / totals["trips"],

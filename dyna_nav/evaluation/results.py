@@ -20,6 +20,7 @@ class Trip:
     goal: str
     assigned_s: float  # simulated time at which the goal was given
     ideal_s: float  # geodesic over full speed
+    least_s: float  # the same with acceleration and braking: less is impossible
     travel_s: float
     geodesic_m: float
     path_length_m: float

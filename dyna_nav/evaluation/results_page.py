@@ -18,6 +18,8 @@ from dyna_nav.evaluation.targets import judged
 HOW_TO_READ = """\
 - **time / ideal**: sum of travel times over the sum of ideal times; ideal is the shortest way on the map at full speed,
   without bends, acceleration or anybody in the way. A trip that was given up counts with its timeout.
+- **least / ideal**: the same for a robot that gains speed and brakes as hard as it can and has nothing to turn for:
+  nobody drives faster than this, so it bounds what can be saved.
 - **p99**: all but one trip in a hundred were at least as fast, relative to ideal. **within {within:g} x**: share of the
   trips that ended within {within:g} times ideal.
 - **collisions**: contacts of a robot with anything; two robots that hit each other make one. **per traversal**: by the
