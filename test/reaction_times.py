@@ -40,7 +40,7 @@ from dyna_nav.safety.gate import GateConfig
 
 ROBOT = "r1"
 FAR = 4.0  # a robot nearer to its goal than this would soon stop of its own accord [m]
-FAST = 0.7  # speed at which the fault strikes, at least [m/s]
+FAST = 0.7  # measured speed at which the fault strikes, at least [m/s]
 LASTS = 0.7  # a fault goes on for so long after the robot was told to stop [s]
 GATE, TIMEOUTS, LOOK = GateConfig(), InputTimeouts(), 1.0 / VelocityGateParameters().rate
 
@@ -61,7 +61,7 @@ class Trial:
 
     def __init__(self, ros: RosHarness, memory: str):
         self.ros, self.robots = ros, Robots(ros, memory)
-        self._position = np.full(2, np.nan)
+        self._position, self._speed = np.full(2, np.nan), 0.0
         self._told: list[tuple[float, float, float]] = []  # time [s], speed [m/s], turn rate [rad/s]
         self._reasons: set[str] = set()
         ros.node.create_subscription(TwistStamped, f"{ROBOT}/cmd_vel", self._on_command, NEWEST)
@@ -111,7 +111,7 @@ class Trial:
             stations = [self.robots.station(number) for number in range(7)]
             self.robots.sent[ROBOT] = max(stations, key=lambda s: np.nan_to_num(np.hypot(*(s[:2] - self._position))))
             return False
-        return self.robots.keep_driving(ROBOT) and bool(self._told) and self._told[-1][1] > FAST
+        return self.robots.keep_driving(ROBOT) and self._speed > FAST
 
     def _drives_on(self, since: float) -> float | None:
         self.robots.keep_driving(ROBOT)  # a new planner has to be told its goals, as the dispatcher does
@@ -127,7 +127,7 @@ class Trial:
     def _on_odometry(self, message: Odometry) -> None:
         position = np.array([message.pose.pose.position.x, message.pose.pose.position.y])
         if np.isfinite(position).all():
-            self._position = position
+            self._position, self._speed = position, message.twist.twist.linear.x
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._reasons |= {report.stop_reason for name, report in robot_reports(message) if name == ROBOT}
