@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.events import Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
+
+TRANSPORT = "FASTDDS_BUILTIN_TRANSPORTS"  # UDP, unless the user says otherwise: in shared memory a process that is
+# frozen or killed can hold up the others
 
 ARGUMENTS = (
     ("map", "default", "site: path of a map_server yaml, default, or random:SEED"),
@@ -67,4 +70,5 @@ def nodes(context) -> list:
 def generate_launch_description() -> LaunchDescription:
     """The launch description that ros2 launch asks for."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
-    return LaunchDescription([*declared, OpaqueFunction(function=nodes)])
+    transport = SetEnvironmentVariable(TRANSPORT, EnvironmentVariable(TRANSPORT, default_value="UDPv4"))
+    return LaunchDescription([*declared, transport, OpaqueFunction(function=nodes)])

@@ -63,6 +63,7 @@ def ros_environment(domain: int) -> dict[str, str]:
         environment["ROS_LOCALHOST_ONLY"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [environment.get("PYTHONPATH")])])
     environment["PYTHONUNBUFFERED"] = "1"
+    environment.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")  # as dyna-nav fleet and the launch files do
     return environment
 
 
@@ -126,7 +127,7 @@ class RosHarness:
         self.domain = free_domain_id() if domain is None else domain
         self.processes: list[RosProcess] = []
         self._ros_home = tempfile.TemporaryDirectory()  # what processes remember there, they remember for one test
-        os.environ.update({k: v for k, v in ros_environment(self.domain).items() if k.startswith("ROS_")})
+        os.environ.update({k: v for k, v in ros_environment(self.domain).items() if k.startswith(("ROS_", "FASTDDS_"))})
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=self.domain)
         self.node = Node(name, context=self._context)

@@ -73,8 +73,9 @@ def run_fleet(options: FleetOptions) -> int:
     domain = free_domain()
     names = [f"r{index + 1}" for index in range(options.robots)]
     folder = Path(tempfile.mkdtemp(prefix="dyna-nav-fleet-"))
-    children = make_children(options, names, ros_environment(domain), folder)
-    os.environ.update({key: value for key, value in ros_environment(domain).items() if key.startswith("ROS_")})
+    environment = ros_environment(domain)
+    children = make_children(options, names, environment, folder)
+    os.environ.update({key: value for key, value in environment.items() if key.startswith(("ROS_", "FASTDDS_"))})
     rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
     return FleetRun(options, site, names, children, folder).run()
 
