@@ -75,9 +75,7 @@ class Driver:
     def _ask(self, method: str, *arguments):
         try:
             return getattr(self._controller, method)(*arguments)
-        except (
-            Exception
-        ) as error:  # nothing is swallowed: what a stranger's code may raise is told whose it is, and when
+        except Exception as error:  # nothing is swallowed: it is told whose it is, and when it was raised
             raise self._failure(method, error) from error
 
     def _failure(self, method: str, error: Exception) -> ControllerFailure:
