@@ -12,12 +12,14 @@ from dyna_nav.parameters import check
 from dyna_nav.planning.ablations import (
     ABLATIONS,
     Ablation,
+    DrawnSteps,
     NoRightOfWay,
     NoSharedPredictions,
     StraightLinePotential,
     ablation,
 )
 from dyna_nav.planning.lockstep import LockstepController
+from dyna_nav.world_model.encoding import FEATURES, OUTPUTS
 from dyna_nav.world_model.kinematics import KinematicModel
 
 WALL = hall(12, 8, [(5.8, 0, 6.2, 6)])
@@ -52,7 +54,7 @@ def test_the_variants_are_found_by_name_and_an_unknown_one_is_refused():
 @pytest.mark.parametrize("variant", ABLATIONS.values())
 def test_every_variant_changes_something_within_its_range(variant):
     check(variant.variant)
-    assert variant.variant != Ablation.variant or "_lattice" in vars(variant)
+    assert variant.variant != Ablation.variant or {"_lattice", "reset"} & vars(variant).keys()
 
 
 def test_without_a_change_it_drives_as_dyna2_does(start):
@@ -61,6 +63,15 @@ def test_without_a_change_it_drives_as_dyna2_does(start):
         controller, fleet = start(kind)
         commands.append([controller.act(fleet.observe()) for _ in range(3) if fleet.step(np.ones((2, 2))).any()])
     assert np.array_equal(*commands)
+
+
+def test_drawn_steps_scatter_around_the_expected_ones_as_widely_as_the_model_says(start):
+    controller, _ = start(DrawnSteps)
+    model, shape = controller._dyna2.model, (5, 2000, OUTPUTS)
+    model._model.predict = lambda features: (np.full(shape, 3.0), np.full(shape, 0.25))
+    drawn, _ = model.predict(np.zeros((5, 2000, FEATURES), np.float32))
+    assert drawn.mean() == pytest.approx(3.0, abs=0.02)
+    assert drawn.std() == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_straight_line_leads_into_the_wall_and_the_map_around_it(start):

@@ -109,6 +109,30 @@ class Rollouts180(Ablation):
     variant = _changed(dyna2={"rollouts": 180, "model_rows": 100_000})
 
 
+class _Drawing:
+    """A world model whose prediction is a draw from each member's distribution, not its mean."""
+
+    def __init__(self, model):
+        self._model, self._rng = model, np.random.default_rng(0)
+
+    def __getattr__(self, name: str):
+        return getattr(self._model, name)
+
+    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As the model, with what it does not know of a step drawn."""
+        mean, variance = self._model.predict(features)
+        return mean + np.sqrt(variance) * self._rng.standard_normal(mean.shape), variance
+
+
+class DrawnSteps(Ablation):
+    """Imagined steps are drawn from what each member thinks possible, not what it expects (PETS, Chua et al. 2018)."""
+
+    def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
+        """Begin a run, with draws instead of means."""
+        super().reset(site, robots, rng, model)
+        self._dyna2.model = _Drawing(self._dyna2.model)
+
+
 ABLATIONS: dict[str, type[Ablation]] = {variant.__name__: variant for variant in Ablation.__subclasses__()}
 
 
