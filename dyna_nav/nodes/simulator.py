@@ -73,7 +73,9 @@ class Simulator(Node):
         self._ticks = 0
         self._reported = 0
         self._connect()
-        self._began = time.monotonic()
+        self.simulation.observe()
+        self._tick()  # what the first tick compiles must not look to the robots as if their wheels stood still
+        self._began = time.monotonic() - TICK / self.config.real_time_factor
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK / self.config.real_time_factor, self._catch_up, clock=steady)
 
