@@ -49,27 +49,30 @@ class Rule:
         self.previous = np.zeros((robots, 2))
         self.robots = robots
 
-    def path(self, fleet, robot, command, hold):
+    def path(self, fleet, robot, command, hold, latency=None):
         out = np.empty((POINTS, 2))
+        latency = self.timing[0] if latency is None else latency
         braking_path(
-            fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, self.timing[0], hold, out
+            fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, latency, hold, out
         )
         return out
 
-    def allowed(self, fleet, robot, paths, returns=NOTHING):
+    def allowed(self, fleet, robot, paths, returns=NOTHING, halts=None):
         out = np.zeros(len(ACTIONS), bool)
         admissible_actions(
-            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths, returns, LIMITS,
-            self.timing, MODEL.radius, self.margins, self.field, self.geometry, out,
+            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths,
+            paths if halts is None else halts, returns, LIMITS, self.timing, MODEL.radius, self.margins, self.field,
+            self.geometry, out,
         )  # fmt: skip
         return out
 
     def commands(self, fleet, wishes, order):
         """One cycle: each robot takes the first of its wishes [robots, actions] that is admissible, or brakes."""
         paths = np.array([self.path(fleet, robot, ACTIONS[STOP], 0.0) for robot in range(self.robots)])
+        halts = np.array([self.path(fleet, robot, ACTIONS[STOP], 0.0, latency=0.0) for robot in range(self.robots)])
         chosen = np.full(self.robots, STOP)
         for robot in order:
-            allowed = self.allowed(fleet, robot, paths)
+            allowed = self.allowed(fleet, robot, paths, halts=halts)
             chosen[robot] = next((action for action in wishes[robot] if allowed[action]), STOP)
             paths[robot] = self.path(fleet, robot, ACTIONS[chosen[robot]], STEP)
         self.previous = ACTIONS[chosen]
@@ -316,11 +319,30 @@ def test_two_that_would_meet_in_the_middle_are_told_apart_by_time_not_by_place()
     later = np.array([[3.0, y] for y in np.linspace(0.6, 0.9, POINTS)])
     field = ROOM.clearance.astype(np.float32)
     paths = np.array([crossing, later])
-    assert path_is_safe(crossing, 1.0, paths, 0, MODEL.radius, margins(CONFIG), field, 0.0, 0.0, 0.05)
-    meeting = np.array([[3.0, y] for y in np.linspace(0.6, 4.4, POINTS)])
-    assert not path_is_safe(
-        crossing, 1.0, np.array([crossing, meeting]), 0, MODEL.radius, margins(CONFIG), field, 0.0, 0.0, 0.05
-    )
+    rest = (0, MODEL.radius, margins(CONFIG), field, 0.0, 0.0, 0.05)
+    assert path_is_safe(crossing, 1.0, paths, paths, *rest)
+    meeting = np.array([crossing, [[3.0, y] for y in np.linspace(0.6, 4.4, POINTS)]])
+    assert not path_is_safe(crossing, 1.0, meeting, meeting, *rest)
+    assert not path_is_safe(crossing, 1.0, paths, meeting, *rest)
+
+
+def test_who_follows_leaves_room_for_the_one_ahead_to_be_stopped_at_once():
+    """A velocity gate stops a robot without a word to the fleet, and sooner than a command could."""
+    freed, stops, gaps = [], [], np.arange(0.05, 1.0, 0.05)
+    for gap in gaps:
+        fleet = IdealFleet([(1.0, 2.5, 0), (1.0 + 2 * MODEL.radius + gap, 2.5, 0)])
+        fleet.twist[:, 0] = MODEL.max_speed
+        rule = Rule(hall(20, 5), 2)
+        rule.previous[:, 0] = MODEL.max_speed
+        paths = np.array([rule.path(fleet, robot, ACTIONS[STRAIGHT[-1]], STEP) for robot in range(2)])
+        halts = np.array([rule.path(fleet, robot, ACTIONS[STOP], 0.0, latency=0.0) for robot in range(2)])
+        freed.append(rule.allowed(fleet, 0, paths)[STRAIGHT[-1]])
+        stops.append(rule.allowed(fleet, 0, paths, halts=halts)[STRAIGHT[-1]])
+    assert all(freed)  # both drive on as they say, or brake alike
+    lost = MODEL.max_speed * (CONFIG.latency + STEP)  # what the one ahead no longer drives
+    margin = CONFIG.margin + CONFIG.speed_margin * MODEL.max_speed
+    assert gaps[np.argmax(stops)] == pytest.approx(lost + 2 * margin, abs=0.06)
+    assert all(stops[np.argmax(stops) :])
 
 
 def gate_stops(twist, command, returns):

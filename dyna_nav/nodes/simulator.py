@@ -35,7 +35,7 @@ TICK = 0.025  # physics is advanced in steps of this length [s]
 ODOMETRY_TICKS = 2  # 20 Hz
 SCAN_TICKS = 4  # 10 Hz
 BATTERY_TICKS = 40  # 1 Hz
-MOST_LAG = 0.5  # the simulation gives up catching up with the wall clock beyond this [s]
+MOST_LAG = 0.1  # beyond this it does not catch up with the wall clock: nobody could stop a robot in a leap of time [s]
 CHARGER_REACH = 0.6  # a robot this near to a charger ... [m]
 CHARGER_SPEED = 0.05  # ... and slower than this is plugged in [m/s]
 

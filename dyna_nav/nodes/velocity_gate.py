@@ -94,12 +94,17 @@ class GatedRobot:
             self._node.on_change(self, decision)
 
     def publish(self, speed: float, turn_rate: float) -> None:
-        """Tell the wheels [m/s], [rad/s]; and the planner, in the form that does not depend on the base."""
+        """Tell the wheels [m/s], [rad/s]; and the planner, in the form that does not depend on the base.
+
+        While nobody listens to ``cmd_vel`` yet, the planner is told the truth: nothing moves.
+        """
         message = TwistStamped()
         message.twist.linear.x, message.twist.angular.z = speed, turn_rate
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.header.frame_id = self._frame
         self._publisher.publish(message if self._parameters.cmd_vel_stamped else message.twist)
+        if not self._publisher.get_subscription_count():
+            message.twist = Twist()
         self._executed.publish(message)
 
     def wait_until_heard(self, seconds: float) -> bool:

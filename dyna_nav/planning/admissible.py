@@ -35,12 +35,12 @@ class BrakingConfig:
     """Margins of the braking rule."""
 
     margin: float = parameter(0.03, "distance kept from anything while braking [m]", minimum=0, maximum=1)
-    speed_margin: float = parameter(0.05, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.075, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
     return_margin: float = parameter(
         0.035, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
     )
     return_speed_margin: float = parameter(
-        0.055, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
+        0.08, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
     )
     # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
     latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)
@@ -109,10 +109,12 @@ def _distance_to_keep(full, floor, now, noise):
 
 
 @njit(cache=True, nogil=True)
-def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, origin_y, resolution):
+def path_is_safe(path, speed, paths, halts, robot, radius, margins, field, origin_x, origin_y, resolution):
     """Whether one robot's path keeps its distance from the map and from the paths [robots, points, 2] of the others.
 
-    A robot that already stands nearer than the margin may move as long as it comes no nearer. NaN paths are absent.
+    paths: what the others do if they do as they say; halts: if a layer below stops them at once. Where they are in any
+    other case lies between the two. A robot that already stands nearer than the margin may move as long as it comes no
+    nearer. NaN paths are absent.
     """
     margin = margins[0] + margins[1] * abs(speed)
     now = clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1])
@@ -127,6 +129,8 @@ def path_is_safe(path, speed, paths, robot, radius, margins, field, origin_x, or
         gap = _distance_to_keep(2.0 * radius + 2.0 * margin, 2.0 * radius + margins[0], start, _CLOSER)
         for k in range(1, path.shape[0]):
             if math.hypot(path[k, 0] - paths[other, k, 0], path[k, 1] - paths[other, k, 1]) < gap:
+                return False
+            if math.hypot(path[k, 0] - halts[other, k, 0], path[k, 1] - halts[other, k, 1]) < gap:
                 return False
     return True
 
@@ -155,17 +159,17 @@ def clear_of_returns(path, speed, returns, radius, margins):
 
 @njit(cache=True, nogil=True)
 def admissible_actions(
-    robot, pose, twist, previous, actions, paths, returns, limits, timing, radius, margins, field, geometry, out
+    robot, pose, twist, previous, actions, paths, halts, returns, limits, timing, radius, margins, field, geometry, out
 ):
     """Mark the admissible actions of one robot in out bool [actions].
 
-    timing: latency and hold [s]; paths [robots, points, 2]; returns [k, 2] of its own laser, map frame [m]; geometry:
-    origin x, y and resolution of the field [m].
+    timing: latency and hold [s]; paths and halts [robots, points, 2] as in path_is_safe; returns [k, 2] of its own
+    laser, map frame [m]; geometry: origin x, y and resolution of the field [m].
     """
     path = np.empty((paths.shape[1], 2))
     for action in range(actions.shape[0]):
         braking_path(pose, twist, previous, actions[action], limits, timing[0], timing[1], path)
         speed = peak_speed(path)
         out[action] = path_is_safe(
-            path, speed, paths, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
+            path, speed, paths, halts, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
         ) and clear_of_returns(path, speed, returns, radius, margins)

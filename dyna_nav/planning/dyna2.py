@@ -45,7 +45,7 @@ class Dyna2Config:
 
     rollouts: int = parameter(60, "imagined trajectories per robot and cycle, at most", minimum=10, maximum=2000)
     model_rows: int = parameter(
-        400, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000
+        320, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000
     )
     horizon: int = parameter(10, "steps of a rollout", minimum=1, maximum=100)
     cautious_horizon: int = parameter(5, "steps of a rollout when the ensemble is uncertain", minimum=1, maximum=100)
@@ -335,16 +335,18 @@ class Dyna2:
         state, actions = self._state, len(self.actions)
         present = ~np.isnan(state.pose[:, 0])
         paths = self.forecast.braking
+        halts = paths.copy()  # a gate or a base may stop a robot at any time, without the latency of a command
         for robot in np.flatnonzero(present):
-            braking_path(
-                state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
-                self._timing[0], 0.0, paths[robot],
-            )  # fmt: skip
+            for latency, path in ((self._timing[0], paths[robot]), (0.0, halts[robot])):
+                braking_path(
+                    state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
+                    latency, 0.0, path,
+                )  # fmt: skip
         action = np.full(self.robots, STOP)
         admissible = np.zeros((self.robots, actions), np.bool_)
         for robot in self._turns():
             admissible_actions(
-                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths,
+                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, halts,
                 self._live.returns[robot], self._limits, self._timing, self._radius, self._margins,
                 self._live.clearance, self._geometry, admissible[robot],
             )  # fmt: skip
