@@ -17,7 +17,7 @@ from dyna_nav.site import OccupancyMap, Site, resolve_site
 from dyna_nav.viewpoint import arc, seen_from
 from dyna_nav.world_model import WorldModel, load_bundle
 from dyna_nav.world_model.bundle import OODCalibration
-from dyna_nav.world_model.residual import ResidualTracker
+from dyna_nav.world_model.residual import ResidualTracker, confirmed
 
 
 class Watched:
@@ -74,6 +74,25 @@ def test_measurements_that_fail_to_come_for_a_while_are_not_novel():
     watched = Watched(seed=7)
     novel = watched.drive(60.0, silent=lambda cycle: cycle % 10 > 7)
     assert not novel.any()
+
+
+def test_only_what_two_steps_agree_on_is_confirmed():
+    nothing = np.nan
+    found = confirmed(np.array([3.0, -3.0, 2.0, nothing, 1.0]), np.array([1.0, -5.0, -9.0, 1.0, nothing]))
+    assert np.array_equal(found, [1.0, -3.0, 0.0, nothing, nothing], equal_nan=True)
+
+
+def test_a_single_late_command_is_not_novel():
+    watched = Watched(seed=8)
+    watched.drive(3.0)
+    step = watched.simulation.step
+    for _ in range(8):
+        late = np.zeros((2, 2))
+        watched.simulation.step = lambda commands, late=late: step(late)  # what was sent arrives a step too late
+        novel = watched.drive(STEP)
+        watched.simulation.step = step
+        assert not novel.any()
+        assert not watched.drive(1.5).any()
 
 
 def test_a_dead_laser_is_novel_at_once_and_over_when_it_is_repaired(watched):

@@ -25,6 +25,7 @@ from dyna_nav.ood.features import (
 from dyna_nav.parameters import parameter
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.encoding import STATE_OUTPUTS
+from dyna_nav.world_model.residual import confirmed
 from dyna_nav.world_model.sessions import start_session
 
 WINDOW = 10  # cycles over which the residuals' drift and scatter are taken
@@ -62,6 +63,7 @@ class OODDetector:
         """Forget the history of one robot, or of all."""
         rows = slice(None) if robot is None else robot
         self._history[rows] = np.nan
+        self._residual[rows] = np.nan
         self._recent[rows] = np.nan
         self._pulls[rows] = np.nan
         self._alarm.reset(rows)
@@ -77,7 +79,8 @@ class OODDetector:
             self._resize(robots)
         self._cycle += 1
         place = self._cycle % WINDOW
-        self._history[:, place] = residual
+        self._history[:, place] = confirmed(residual, self._residual)
+        self._residual = residual
         good = np.isfinite(observation.pose).all(axis=1)
         features = self._features(observation, np.where(good[:, None], observation.pose, 0.0), place)
         errors = self._session.run(None, {"features": features})[0]
@@ -102,6 +105,7 @@ class OODDetector:
     def _resize(self, robots: int) -> None:
         self._cycle = -1
         self._history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
+        self._residual = np.full((robots, STATE_OUTPUTS), np.nan)  # of the last step
         self._recent = np.full((robots, 3, 2), np.nan)
         self._pulls = np.full((robots, PULL_WINDOW), np.nan)
         self._alarm = Alarm(robots, self.calibration, self._config.resume)

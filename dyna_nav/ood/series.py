@@ -17,7 +17,7 @@ from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.collection import Episode
 from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 from dyna_nav.world_model.ensemble import Ensemble
-from dyna_nav.world_model.residual import residual_variance
+from dyna_nav.world_model.residual import confirmed, residual_variance
 from dyna_nav.world_model.training import Normalisation, predict_all
 from dyna_nav.world_model.training_sites import training_hall
 
@@ -57,6 +57,7 @@ def series_of(episode: Episode, site_name: str, residual: np.ndarray) -> Series:
     history = np.full((robots, WINDOW, STATE_OUTPUTS), np.nan)
     features = np.zeros((steps, robots, OOD_FEATURES), np.float32)
     pose, twist, summary = (np.swapaxes(x, 0, 1).copy() for x in (episode.pose, episode.twist, episode.summary))
+    residual = confirmed(residual, np.concatenate([np.full_like(residual[:, :1], np.nan), residual[:, :-1]], axis=1))
     recent, pulls, pull = np.full((robots, 3, 2), np.nan), np.full((robots, PULL_WINDOW), np.nan), np.zeros(robots)
     for k in range(steps):
         recent[~episode.learnable[:, k]] = np.nan  # how hard a robot pulls against a wall is not how hard it pulls

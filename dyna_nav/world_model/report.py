@@ -86,8 +86,9 @@ commands and unknown payloads cannot be predicted; the sideways motion `dy` is n
 
 ## The OOD detector
 
-An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second), how
-hard the robot pulls while it gathers speed (over 15 s), and the laser against the map. What counts is disagreement: of
+An autoencoder over motion, map clearance, the world model's residuals (last one, drift and scatter over a second, as
+far as two steps in a row agree: one command that came late is not novel), how hard the robot pulls while it gathers
+speed (over 15 s), and the laser against the map. What counts is disagreement: of
 the laser with the map, of what happened with what was predicted. Clearances and ranges are context and count only far
 outside of what training saw, and what stands in front of a mapped wall (people, pallets, other robots) hardly at all,
 because a site that nobody has seen is no reason to stop. The score is the mean squared reconstruction error of the

@@ -33,6 +33,17 @@ def residual_variance(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return variance + np.square(TIMING * mean)
 
 
+def confirmed(residual: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """What two steps in a row agree on: residual and the one before [..., 6] -> [..., 6], NaN where there is no pair.
+
+    The smaller of two of one sign, and nothing where they contradict each other: a single command that came late says
+    nothing about the floor, the load or the drives, and what is wrong with those is wrong in the next step, too.
+    """
+    agree = residual * before > 0.0
+    least = np.sign(residual) * np.minimum(np.abs(residual), np.abs(before))
+    return np.where(np.isnan(residual + before), np.nan, np.where(agree, least, 0.0))
+
+
 class ResidualTracker:
     """Predicts every real step and compares: one call per cycle.
 
