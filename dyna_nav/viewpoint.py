@@ -6,7 +6,24 @@ robot drives with its last known twist; on the robot and in training by these fu
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from dyna_nav.mdp import wrap_angle
+
+
+def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pose [3]: the second one, given in the frame of the first."""
+    c, s = math.cos(first[2]), math.sin(first[2])
+    x, y = first[0] + c * second[0] - s * second[1], first[1] + s * second[0] + c * second[1]
+    return np.array([x, y, wrap_angle(first[2] + second[2])])
+
+
+def inverse(pose: np.ndarray) -> np.ndarray:
+    """Pose [3] that undoes another: compose(inverse(pose), pose) is the origin."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    return np.array([-c * pose[0] - s * pose[1], s * pose[0] - c * pose[1], wrap_angle(-pose[2])])
 
 
 def arc(twist: np.ndarray, seconds: float) -> np.ndarray:

@@ -34,7 +34,7 @@ class Robot:
         self._command = node.create_publisher(TwistStamped, prefix + "cmd_vel_planned", 1)
         self._odometry = node.create_publisher(Odometry, prefix + "odom", qos_profile_sensor_data)
         self._scan = node.create_publisher(LaserScan, prefix + "scan", qos_profile_sensor_data)
-        node.create_subscription(command_type, prefix + "cmd_vel", self._hear, 10)
+        self.base = node.create_subscription(command_type, prefix + "cmd_vel", self._hear, 10)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
         self.speed, self.turn_rate, self.ahead = 0.5, 0.2, 5.0
         self.odometry_speed = 0.0
@@ -247,6 +247,16 @@ def test_the_robot_of_its_own_namespace_and_plain_twists(ros):
     robot.name = ""
     ros.wait_for(lambda: robot.drives() and robot.blames(""), "the robot to drive")
     ros.wait_for(lambda: executed and executed[-1].twist.linear.x == robot.speed, "the planner to be told as well")
+
+
+def test_the_planner_is_told_that_nothing_moves_while_no_base_listens(ros):
+    executed = []
+    ros.node.create_subscription(TwistStamped, "/r1/cmd_vel_executed", executed.append, 10)
+    ros.start(GATE, parameters={"robots": ["r1"]})
+    robot = Robot(ros)
+    ros.wait_for(lambda: executed and executed[-1].twist.linear.x == robot.speed, "the robot to drive")
+    ros.node.destroy_subscription(robot.base)
+    ros.wait_for(lambda: executed[-1].twist.linear.x == 0.0 and robot.blames(""), "the planner to be told")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -73,6 +73,8 @@ def test_pose_and_scan_are_carried_over_their_true_age(waited, made):
     seen = port.input()
     assert seen.fault is None
     assert 0.2 <= seen.pose[0] <= 0.3
+    assert 0.2 <= seen.pose_age <= 0.3
+    assert 0.2 <= seen.scan_age <= 0.3
     assert seen.scan[180] == pytest.approx(4.0 - seen.pose[0], abs=0.05)  # they arrived one after the other
 
 

@@ -14,7 +14,7 @@ from dyna_nav.ood.features import FEATURE_NAMES, SECTORS, SUMMARY, expected_rang
 from dyna_nav.simulation import Simulation
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver
 from dyna_nav.site import OccupancyMap, Site, resolve_site
-from dyna_nav.viewpoint import arc, seen_from
+from dyna_nav.viewpoint import arc, compose, seen_from
 from dyna_nav.world_model import WorldModel, load_bundle
 from dyna_nav.world_model.bundle import OODCalibration
 from dyna_nav.world_model.residual import ResidualTracker, confirmed
@@ -53,10 +53,8 @@ def carried_forward(measured, time):
     age = time - measured.time
     pose, scan = measured.pose.copy(), measured.scan.copy()
     for robot, twist in enumerate(measured.twist):
-        forward = arc(twist, age)
-        cos, sin = np.cos(pose[robot, 2]), np.sin(pose[robot, 2])
-        pose[robot] += cos * forward[0] - sin * forward[1], sin * forward[0] + cos * forward[1], forward[2]
-        scan[robot] = seen_from(scan[robot], measured.scan_angles, forward)
+        pose[robot] = compose(pose[robot], arc(twist, age))
+        scan[robot] = seen_from(scan[robot], measured.scan_angles, arc(twist, age))
     return replace(measured, time=time, pose=pose, scan=scan, pose_age=age, scan_age=age)
 
 

@@ -104,6 +104,22 @@ def test_four_robots_that_change_places_never_touch(drive):
     assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
 
 
+@pytest.mark.parametrize(("gap", "may_follow"), [(0.3, False), (1.0, True)])
+def test_who_is_ahead_may_be_stopped_without_a_word(drive, monkeypatch, gap, may_follow):
+    """A velocity gate holds a robot at once: full speed close behind is not admissible, though the one ahead drives on."""
+    ahead = 3.0 + 2 * MODEL.radius + gap
+    poses, goals = [(3.0, 2, 0.0), (ahead, 2, 0.0)], [(28, 2, 0.0), (20, 2, 0.0)]
+    run = drive(2, site=hall(30, 4), poses=poses, goals=goals)
+    run.fleet.twist[:, 0] = MODEL.max_speed
+    run.controller.executed(run.fleet.twist.copy())
+    plans, plan = [], run.dyna2.plan
+    monkeypatch.setattr(run.dyna2, "plan", lambda *given: plans.append(plan(*given)) or plans[-1])
+    run.steps(1)
+    straight_on = [tuple(action) for action in run.dyna2.actions].index((MODEL.max_speed, 0.0))
+    assert plans[0].admissible[1, straight_on]
+    assert plans[0].admissible[0, straight_on] == may_follow
+
+
 def test_a_goal_without_a_way_makes_no_robot_wander(drive):
     site = hall(12, 8, [(6, 0, 6.2, 8)])
     run = drive(site=site, poses=[(2, 4, 1.0)], goals=[(9, 4, 0.0)])

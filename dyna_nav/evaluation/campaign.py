@@ -15,14 +15,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dyna_nav.evaluation.command import parse_seeds
 from dyna_nav.evaluation.controllers import ControllerName, parse_controllers
 from dyna_nav.evaluation.figures import PICTURES, TARGET_FIGURES
 from dyna_nav.evaluation.scenario import Scenario, load_scenario, overridden
 from dyna_nav.evaluation.strict import read_config
 from dyna_nav.parameters import parameter
+from dyna_nav.site.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("campaign.yaml")
 MAPS = "$MAPS/"  # how the file names the folder of maps, which lies elsewhere on every machine
@@ -135,15 +134,7 @@ def load_campaign(path: Path = SHIPPED) -> Campaign:
 
     Raises ValueError, one sentence with file, run, field and value, for anything that is not as it should be.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); give the path of a readable YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ValueError(
-            f"{path}: not valid YAML{f' in line {mark.line + 1}' if mark else ''}; correct the file"
-        ) from None
+    content = read_yaml(path)
     entries = content.pop("runs", None) if isinstance(content, dict) else None
     campaign = read_config(Campaign, content, path)
     if not isinstance(entries, list) or not entries:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dyna_nav.evaluation.strict import read_config
 from dyna_nav.parameters import parameter
+from dyna_nav.site.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("scenarios")
 TASK_KINDS = ("shuffled", "crossing")
@@ -126,15 +125,7 @@ def load_scenario(name: str) -> Scenario:
         raise ValueError(
             f"scenario {name!r} does not exist; give one of {', '.join(shipped_scenarios())} or the path of a YAML file"
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); give the path of a readable YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path}: not valid YAML{where}; correct the file") from None
-    scenario = read_config(Scenario, content, path)
+    scenario = read_config(Scenario, read_yaml(path), path)
     _check(scenario, path)
     return dataclasses.replace(scenario, name=path.stem)
 

@@ -15,9 +15,9 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
 from std_srvs.srv import Empty
 
-from dyna_nav.mdp import wrap_angle
 from dyna_nav.nodes.messages import MAP_FRAME, NEWEST, pose_array, yaw_of
 from dyna_nav.safety.inputs import frame_fault, pose_fault, stamp_seconds
+from dyna_nav.viewpoint import compose, inverse
 
 SOURCES = ("odom", "amcl_pose", "tf")
 MEMORY = 400  # odometry messages that an AMCL pose, which is some time in the making, can belong to
@@ -155,16 +155,3 @@ def make_pose_source(kind: str, node: Node, robot: str, odometry_frame: str):
     if kind == "tf":
         return TfCorrection(node, robot, odometry_frame)
     raise ValueError(f"parameter pose_source is {kind!r}; it must be one of {', '.join(SOURCES)}")
-
-
-def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pose [3]: the second one, given in the frame of the first."""
-    c, s = math.cos(first[2]), math.sin(first[2])
-    x, y = first[0] + c * second[0] - s * second[1], first[1] + s * second[0] + c * second[1]
-    return np.array([x, y, wrap_angle(first[2] + second[2])])
-
-
-def inverse(pose: np.ndarray) -> np.ndarray:
-    """Pose [3] that undoes another: compose(inverse(pose), pose) is the origin."""
-    c, s = math.cos(pose[2]), math.sin(pose[2])
-    return np.array([-c * pose[0] - s * pose[1], s * pose[0] - c * pose[1], wrap_angle(-pose[2])])

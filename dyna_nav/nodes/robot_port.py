@@ -14,10 +14,10 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
 from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
-from dyna_nav.nodes.pose_source import compose, inverse, make_pose_source
+from dyna_nav.nodes.pose_source import make_pose_source
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.inputs import InputLimits, LaserMount, battery_fault, odometry_fault, scan_fault, stamp_seconds
-from dyna_nav.viewpoint import arc, seen_from
+from dyna_nav.viewpoint import arc, compose, inverse, seen_from
 
 MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
 EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing through any more [s]

@@ -6,16 +6,15 @@ between them, and not quite evenly; its command reaches the base when the planne
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STEP, wrap_angle
+from dyna_nav.mdp import STEP
 from dyna_nav.parameters import check, parameter
 from dyna_nav.simulation.simulation import Simulation
-from dyna_nav.viewpoint import arc, seen_from
+from dyna_nav.viewpoint import arc, compose, seen_from
 
 LATEST = 0.09  # Timing.draw lets commands take effect up to so late after their cycle began [s]
 PUNCTUAL = 0.35  # share of what Timing.draw draws: lockstep, or robots with fast and quiet computers
@@ -77,15 +76,11 @@ class TimedSimulation:
         if now == self._measured and now == self._scan_at:
             return replace(old, goal=self.simulation.goals.copy())
         pose, scan = old.pose.copy(), old.scan.copy()
-        for robot, twist in enumerate(old.twist):
-            x, y, turn = arc(twist, (now - self._measured) * self._physics)
-            cos, sin = math.cos(pose[robot, 2]), math.sin(pose[robot, 2])
-            pose[robot] += cos * x - sin * y, sin * x + cos * y, turn
-            viewpoint = arc(twist, (now - self._scan_at) * self._physics)
-            scan[robot] = seen_from(old.scan[robot], old.scan_angles, viewpoint)
-        pose[:, 2] = wrap_angle(pose[:, 2])
-        goal = self.simulation.goals.copy()
         pose_age, scan_age = (now - self._measured) * self._physics, (now - self._scan_at) * self._physics
+        for robot, twist in enumerate(old.twist):
+            pose[robot] = compose(old.pose[robot], arc(twist, pose_age))
+            scan[robot] = seen_from(old.scan[robot], old.scan_angles, arc(twist, scan_age))
+        goal = self.simulation.goals.copy()
         return replace(
             old, time=self.simulation.time, pose=pose, scan=scan, goal=goal, pose_age=pose_age, scan_age=scan_age
         )
