@@ -30,6 +30,7 @@ class Observation:
     scan_max: float  # greatest range of the laser [m]
     pose_age: np.ndarray | float = 0.0  # [n] pose and twist were measured so long ago; the pose is carried forward [s]
     scan_age: np.ndarray | float = 0.0  # [n] the same of the scan [s]
+    command_delay: np.ndarray | float = 0.0  # [n] commands lately took so long to the velocity gate, at most [s]
 
 
 class Controller(Protocol):

@@ -11,6 +11,7 @@ import pytest
 from gate_messages import odometry, scan, twist
 from geometry_msgs.msg import PoseWithCovarianceStamped
 
+from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.pose_source import AmclCorrection, OdometryInMap
 from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
 from dyna_nav.safety.inputs import InputLimits, LaserMount
@@ -50,7 +51,7 @@ def received(ago=0.0):
 def make_port(source="odom", laser=None, **timeouts):
     return RobotPort(
         node := Node(), "r1", source, "", ANGLES, InputTimeouts(**timeouts), InputLimits(), laser or LaserMount(),
-        lambda goal: None, node.get_clock(),
+        lambda goal: None, node.get_clock(), DurationHistogram(),
     )  # fmt: skip
 
 

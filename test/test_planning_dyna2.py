@@ -11,6 +11,7 @@ from planning_worlds import MODEL, IdealFleet, hall, least_gap
 
 from dyna_nav.mdp import STEP, STOP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2Config
 from dyna_nav.planning.vigilance import Assessment
 from dyna_nav.world_model.kinematics import KinematicModel
@@ -106,7 +107,7 @@ def test_four_robots_that_change_places_never_touch(drive):
 
 @pytest.mark.parametrize(("gap", "may_follow"), [(0.3, False), (1.0, True)])
 def test_who_is_ahead_may_be_stopped_without_a_word(drive, monkeypatch, gap, may_follow):
-    """A velocity gate holds a robot at once: full speed close behind is not admissible, though the one ahead drives on."""
+    """A velocity gate holds a robot at once: nobody drives at full speed close behind, though the one ahead goes on."""
     ahead = 3.0 + 2 * MODEL.radius + gap
     poses, goals = [(3.0, 2, 0.0), (ahead, 2, 0.0)], [(28, 2, 0.0), (20, 2, 0.0)]
     run = drive(2, site=hall(30, 4), poses=poses, goals=goals)
@@ -118,6 +119,31 @@ def test_who_is_ahead_may_be_stopped_without_a_word(drive, monkeypatch, gap, may
     straight_on = [tuple(action) for action in run.dyna2.actions].index((MODEL.max_speed, 0.0))
     assert plans[0].admissible[1, straight_on]
     assert plans[0].admissible[0, straight_on] == may_follow
+
+
+@pytest.mark.parametrize(("late", "ahead", "needed"), [(0.1, "wall", 0.15), (0.1, "robot", 0.3), (0.0, "wall", 0.0)])
+def test_a_robot_whose_commands_come_late_brakes_earlier(drive, monkeypatch, late, ahead, needed):
+    """By the way that it drives meanwhile; towards a robot, which may be as late, by twice that way."""
+    braking = BrakingConfig()
+    usual = braking.latency - braking.base_latency
+    run = drive(2, site=hall(30, 4), poses=[(3.0, 2, 0.0), (25.0, 2, 0.0)], goals=[(28, 2, 0.0), None])
+    plans, plan = [], run.dyna2.plan
+    monkeypatch.setattr(run.dyna2, "plan", lambda *given: plans.append(plan(*given)) or plans[-1])
+    straight_on = [tuple(action) for action in run.dyna2.actions].index((MODEL.max_speed, 0.0))
+
+    def farthest(delay):
+        """Up to where it may drive on at full speed [m]."""
+        may, may_not = 20.0, 29.0
+        while may_not - may > 0.02:
+            x = 0.5 * (may + may_not)
+            run.fleet.pose[:] = (x, 2, 0.0), (25.0 if ahead == "robot" else 1.0, 2, 0.0)
+            run.fleet.twist[0] = MODEL.max_speed, 0.0
+            run.controller.executed(run.fleet.twist.copy())
+            run.steps(1, lambda observation: replace(observation, command_delay=delay))
+            may, may_not = (x, may_not) if plans[-1].admissible[0, straight_on] else (may, x)
+        return may
+
+    assert farthest(usual) - farthest(usual + late) == pytest.approx(needed, abs=0.05)
 
 
 def test_a_goal_without_a_way_makes_no_robot_wander(drive):

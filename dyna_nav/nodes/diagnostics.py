@@ -51,6 +51,9 @@ class PlannerReport:
     cycle_max_ms: float = 0.0
     jitter_p99_ms: float = 0.0  # how far the distance of two cycles is from 100 ms
     jitter_max_ms: float = 0.0
+    command_p50_ms: float = 0.0  # from the beginning of a cycle until the velocity gate passed its command on
+    command_p99_ms: float = 0.0
+    command_max_ms: float = 0.0
     deadline_misses: int = 0  # cycles that were late or never began
     watchdog_stops: int = 0
     model_calls: int = 0  # in the newest cycle

@@ -41,6 +41,7 @@ def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, in
         "cycles": sum(planner.cycles for planner in planners),
         "cycle_ms": {key: worst(f"cycle_{key}_ms") for key in ("p50", "p99", "p999", "max")},
         "jitter_ms": {key: worst(f"jitter_{key}_ms") for key in ("p99", "max")},
+        "command_ms": {key: worst(f"command_{key}_ms") for key in ("p50", "p99", "max")},
         "deadline_misses": sum(planner.deadline_misses for planner in planners),
         "watchdog_stops": sum(planner.watchdog_stops for planner in planners),
         "safe_stops": monitor.safe_stops,

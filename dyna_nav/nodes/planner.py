@@ -134,13 +134,13 @@ class Planner(LifecycleNode):
         self._reports = [RobotReport() for _ in range(robots)]
         self._safe_stops = [Counter() for _ in range(robots)]
         self._goals = np.full((robots, 3), np.nan)
-        self._cycle_ms, self._jitter_ms = DurationHistogram(), DurationHistogram()
+        self._cycle_ms, self._jitter_ms, self._delay_ms = (DurationHistogram() for _ in range(3))
         self._monitor = DeadlineMonitor(self._deadline)
         self._fresh = FreshClock(self)
         self._ports = [
             RobotPort(
                 self, name, self._config.pose_source, self._config.odometry_frame, SCAN_ANGLES, timeouts, self._limits,
-                laser, self._goal_callback(index), self._fresh.clock,
+                laser, self._goal_callback(index), self._fresh.clock, self._delay_ms,
             )
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip
@@ -231,6 +231,8 @@ class Planner(LifecycleNode):
         stopped = self._monitor.reason
         verdict = self._monitor.finish(time.monotonic() - begun, commands)
         self._sent = verdict.commands.copy()
+        for port, command in zip(self._ports, self._sent, strict=True):
+            port.planned(command, begun)
         self._resend()
         duration = time.monotonic() - begun
         if self._monitor.sent(duration):
@@ -265,6 +267,7 @@ class Planner(LifecycleNode):
             scan_max=max(port.scan_max for port in self._ports) or USUAL_SCAN_MAX,
             pose_age=np.array([entry.pose_age for entry in inputs]),
             scan_age=np.array([entry.scan_age for entry in inputs]),
+            command_delay=np.array([entry.command_delay for entry in inputs]),
         )
 
     def _resend(self) -> None:
@@ -367,6 +370,9 @@ class Planner(LifecycleNode):
             cycle_max_ms=self._cycle_ms.largest,
             jitter_p99_ms=self._jitter_ms.percentile(0.99),
             jitter_max_ms=self._jitter_ms.largest,
+            command_p50_ms=self._delay_ms.percentile(0.5),
+            command_p99_ms=self._delay_ms.percentile(0.99),
+            command_max_ms=self._delay_ms.largest,
             deadline_misses=self._monitor.misses,
             watchdog_stops=self._watchdog.stops if self._watchdog else 0,
             model_calls=newest.model_calls if newest else 0,

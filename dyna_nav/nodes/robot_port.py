@@ -13,6 +13,8 @@ from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
+from dyna_nav.nodes.command_delay import CommandDelay
+from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import make_pose_source
 from dyna_nav.parameters import parameter
@@ -41,6 +43,7 @@ class RobotInput:
     scan: np.ndarray  # [beams] ranges [m] as from the present pose; inf: nothing in range, NaN: not measured
     pose_age: float  # how long ago pose and twist were measured [s]
     scan_age: float  # and the scan [s]
+    command_delay: float  # the longest that its commands lately took to the velocity gate [s]
     fault: str | None  # "<kind>: <sentence>"
 
 
@@ -59,15 +62,17 @@ class RobotPort:
         laser: LaserMount,
         on_goal: Callable[[PoseStamped], None],
         clock: Clock,
+        delays_ms: DurationHistogram,
     ):
         """scan_angles [beams] rad: where the planner wants ranges; clock: the time that stamps are made of and held
-        against. Raises ValueError for an impossible pose source.
+        against; delays_ms counts the delays of commands. Raises ValueError for an impossible pose source.
         """
         self.name, self._node, self._ros_clock = name, node, clock
         self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
         self._source = make_pose_source(pose_source, node, name, odometry_frame)
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
         self._executed, self._executed_at = np.full(2, np.nan), np.inf
+        self._delay = CommandDelay(delays_ms)
         self._battery, self._scan = 1.0, np.full(len(scan_angles), np.nan)
         self._from_laser = inverse(np.array([laser.x, laser.y, laser.yaw]))
         self.scan_max = 0.0  # range of the laser [m]; 0 before the first scan
@@ -98,6 +103,10 @@ class RobotPort:
         stamp = self._ros_clock.now().to_msg()
         self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
 
+    def planned(self, command: np.ndarray, begun: float) -> None:
+        """A command [2] (m/s, rad/s) is about to be sent whose cycle began at the steady time ``begun`` [s]."""
+        self._delay.sent(command, begun)
+
     @property
     def executed(self) -> np.ndarray:
         """[2] what the velocity gate lets through (m/s, rad/s): zero from one that fell silent, NaN before its first.
@@ -110,11 +119,12 @@ class RobotPort:
         """The robot now: its newest pose and scan carried forward to the present by its twist, or a fault."""
         now = time.monotonic()
         if fault := self._fault(now):
-            return RobotInput(np.full(3, np.nan), self._twist, self._battery, self._scan, np.nan, np.nan, fault)
+            return RobotInput(np.full(3, np.nan), self._twist, self._battery, self._scan, np.nan, np.nan, 0.0, fault)
         pose_age, scan_age = now - self._odometry_at, now - self._scan_at
         pose = compose(self._pose, arc(self._twist, min(pose_age, MOST_LEAD)))
         scan = seen_from(self._scan, self._scan_angles, compose(self._from_laser, arc(self._twist, scan_age)))
-        return RobotInput(pose, self._twist, self._battery, scan, pose_age, scan_age, None)
+        delay = self._delay.longest(now)
+        return RobotInput(pose, self._twist, self._battery, scan, pose_age, scan_age, delay, None)
 
     def _fault(self, now: float) -> str | None:
         for kind, topic, at, limit, fault in (
@@ -151,6 +161,7 @@ class RobotPort:
     def _on_executed(self, message: TwistStamped, info: dict) -> None:
         self._executed = np.array([message.twist.linear.x, message.twist.angular.z])
         self._executed_at = _reception(info)
+        self._delay.executed(self._executed, self._executed_at)
 
     def _on_battery(self, message: BatteryState) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")

@@ -35,7 +35,7 @@ class BrakingConfig:
     """Margins of the braking rule."""
 
     margin: float = parameter(0.03, "distance kept from anything while braking [m]", minimum=0, maximum=1)
-    speed_margin: float = parameter(0.075, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
+    speed_margin: float = parameter(0.05, "additional distance per speed [m per m/s]", minimum=0, maximum=1)
     return_margin: float = parameter(
         0.035, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
     )
@@ -44,6 +44,14 @@ class BrakingConfig:
     )
     # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
     latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)
+    base_latency: float = parameter(0.05, "share of it after the velocity gate [s]", minimum=0, maximum=STEP)
+
+    def lateness(self, command_delay: np.ndarray | float) -> np.ndarray | float:
+        """By how much [s] commands may miss ``latency`` when they take so long [s] to the velocity gate.
+
+        A robot drives on for that time: its margins grow by as much per speed.
+        """
+        return np.maximum(command_delay + self.base_latency - self.latency, 0.0)
 
 
 def path_length(robot: RobotModel, config: BrakingConfig) -> int:

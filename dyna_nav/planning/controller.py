@@ -294,6 +294,7 @@ class Dyna2Controller:
             planned=able & ~found.distrusted,
             fallback=able & found.distrusted,
             speed_scale=found.speed_scale,
+            lateness=np.broadcast_to(self._config.braking.lateness(observation.command_delay), self._robots),
         )
 
     def _remember(self, state: FleetState, elapsed: float) -> None:

@@ -36,6 +36,7 @@ from dyna_nav.planning.rollouts import (
 )
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
+_PER_SPEED = np.array([0.0, 1.0, 0.0, 1.0])  # which of the braking rule's margins grow with speed
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
@@ -82,6 +83,7 @@ class FleetState:
     planned: np.ndarray  # [n] bool: has a goal, a potential and good inputs, and the model may be used
     fallback: np.ndarray  # [n] bool: has them too, but the model may not be used
     speed_scale: np.ndarray  # [n] share of full speed that may be driven
+    lateness: np.ndarray  # [n] commands may take so much longer than the braking rule's latency [s]
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,8 @@ class Dyna2:
         for robot in self._turns():
             admissible_actions(
                 robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, halts,
-                self._live.returns[robot], self._limits, self._timing, self._radius, self._margins,
+                self._live.returns[robot], self._limits, self._timing, self._radius,
+                self._margins + state.lateness[robot] * _PER_SPEED,
                 self._live.clearance, self._geometry, admissible[robot],
             )  # fmt: skip
             choice = self._escape.narrow(robot, state.pose[robot], self._live.returns[robot], admissible[robot])
