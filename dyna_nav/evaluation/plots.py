@@ -76,7 +76,8 @@ def draw_travel_times(by_label: dict[str, list[EpisodeResult]], title: str) -> F
         middle = float(np.median(values)) if len(values) else math.nan
         beyond = len(values) - len(reached)
         named = f"{label}: median {middle:.2f}" + (f", {beyond} of {len(values)} beyond" if beyond else "")
-        axes.step(x, 100 * y, where="post", color=colour, lw=2.0, label=named)
+        width = 1.8 + 1.6 * (len(ratios) - 1 - k)  # the first are widest: equal curves stay to be seen below each other
+        axes.step(x, 100 * y, where="post", color=colour, lw=width, label=named)
         if math.isfinite(middle) and middle <= right:
             axes.plot(middle, 50, "o", color=colour, ms=6, mec="white", mew=1.0, zorder=4)
     axes.set(
@@ -178,7 +179,7 @@ def _panels(
     columns = 1 if len(by_label) == 1 or width > 3 * depth else 2
     rows = math.ceil(len(by_label) / columns)
     each = WIDEST / columns if columns > 1 else 11.0
-    figure = Figure(figsize=(each * columns, rows * (0.92 * each * depth / width + 0.45) + 0.6), layout="constrained")
+    figure = Figure(figsize=(each * columns, rows * (0.92 * each * depth / width + 0.45) + 1.0), layout="constrained")
     grid = FigureCanvasAgg(figure).figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes, (label, runs) in zip(grid, by_label.items(), strict=False):
         _draw_site(axes, site)
@@ -189,6 +190,7 @@ def _panels(
         axes.set_ylabel("y [m]" if k % columns == 0 else "")
         axes.set_xlabel("x [m]" if k + columns >= len(by_label) else "")
         axes.tick_params(labelbottom=k + columns >= len(by_label))
+    figure.get_layout_engine().set(h_pad=0.12)
     figure.suptitle(title)
     return figure
 

@@ -40,7 +40,7 @@ class BrakingConfig:
         0.035, "distance kept from what the laser sees while braking; more than the gate's [m]", minimum=0, maximum=1
     )
     return_speed_margin: float = parameter(
-        0.08, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
+        0.065, "additional distance from what the laser sees per speed [m per m/s]", minimum=0, maximum=1
     )
     # Only one command can be on its way: with a longer latency the last but one would still be acting for a while.
     latency: float = parameter(0.1, "time until a new command moves the wheels [s]", minimum=0, maximum=STEP)

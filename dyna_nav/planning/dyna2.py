@@ -56,6 +56,9 @@ class Dyna2Config:
     change: float = parameter(0.15, "probability per step that a rollout changes its action", minimum=0, maximum=1)
     greedy: float = parameter(0.5, "share of those changes that go to the greedy action", minimum=0, maximum=1)
     transient_rate: float = parameter(0.2, "learning rate of the transient memory", minimum=0, maximum=1)
+    transient_half_life: float = parameter(
+        3.0, "time after which what was imagined, and is not again, counts half [s]", minimum=0.1, maximum=1e6
+    )
     permanent_rate: float = parameter(0.05, "learning rate of the permanent memory", minimum=0, maximum=1)
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
@@ -197,6 +200,7 @@ class Dyna2:
             self.permanent.layout, self.permanent.keys, self.permanent.weights,
             self.transient.layout, self.transient.keys, self.transient.weights,
         )  # fmt: skip
+        self.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
         self._model_calls = 0

@@ -152,6 +152,10 @@ class ValueMemory:
         if len(kept) < len(held):
             self._fill(self.keys[kept], self.weights[kept], self.visits[kept], self._capacity_for(len(kept)))
 
+    def fade(self, share: float) -> None:
+        """Keep a share (0..1) of every value: what is not learned again is forgotten bit by bit."""
+        self.weights *= np.float32(share)
+
     def _capacity_for(self, count: int) -> int:
         size = self._capacity
         while size < 2 * (count + _CORNERS):
