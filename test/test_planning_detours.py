@@ -8,7 +8,7 @@ from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import STEP, GoalTolerance
 from dyna_nav.planning.detours import Detours
-from dyna_nav.planning.potential import HEADINGS, Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.potential import HEADINGS, UNREACHABLE, Lattice, PotentialConfig, PotentialStore
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 PALLET, ANOTHER = np.array([[7.0, 1.0], [7.0, 1.1]]), np.array([[9.0, 1.0], [9.0, 1.1]])
@@ -22,7 +22,7 @@ class Fleet:
     def __init__(self, delay=None, leads_on=lambda field, pose: True):
         lattice = Lattice.of(SITE, MODEL, PotentialConfig())
         self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
-        self.detours = Detours(lattice, self.store, 1, leads_on, delay)
+        self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on, delay)
         self.fields = np.zeros((1, *lattice.clearance.shape, HEADINGS), np.float32)
         self.requests, request = [], self.store.request
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
@@ -31,7 +31,7 @@ class Fleet:
     def see(self, obstacles, seconds, under_way=ALL):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            self.detours.look(obstacles, self.now, GOAL, under_way)
+            self.detours.look(obstacles, self.now, POSE, GOAL, under_way, waits=under_way)
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""
@@ -111,3 +111,24 @@ def test_with_a_delay_a_detour_is_taken_then_and_not_before_however_fast_it_was_
     assert not fleet.take()
     fleet.see(PALLET, 0.2)
     assert fleet.take()
+
+
+def test_a_parked_robot_is_led_around_by_everybody_but_itself():
+    lattice = Lattice.of(SITE, MODEL, PotentialConfig())
+    store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
+    detours = Detours(lattice, store, 2, MODEL.radius, lambda field, pose: True)
+    fields = np.zeros((2, *lattice.clearance.shape, HEADINGS), np.float32)
+    poses = np.array([POSE[0], (7.0, 0.9, 0.0)])  # in the aisle that is the shortest way
+    goals, both, first = np.repeat(GOAL, 2, axis=0), np.ones(2, bool), np.array([True, False])
+    try:
+        for k in range(40):
+            detours.look(np.empty((0, 2)), k * STEP, poses, goals, both, waits=first)
+        detours.wait()
+        detours.take(fields, poses, both, 4.0)
+    finally:
+        store.close()
+    row, col = (int(value) for value in (poses[1, [1, 0]] - lattice.origin) // lattice.resolution)
+    assert fields[0, row, col].min() == UNREACHABLE  # nobody drives through it ...
+    assert fields[1, row, col].min() < 10.0  # ... and it is not in its own way
+    row, col = (int(value) for value in (poses[0, [1, 0]] - lattice.origin) // lattice.resolution)
+    assert fields[1, row, col, 0] < fields[0, row, col, 0] < 20.0  # the other aisle is open

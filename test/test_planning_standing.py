@@ -9,7 +9,7 @@ from planning_worlds import MODEL, hall
 from dyna_nav.mdp import STEP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig
-from dyna_nav.planning.standing import StandingObstacles
+from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
 from dyna_nav.world_model.kinematics import KinematicModel
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
@@ -74,3 +74,31 @@ def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():
     assert highest > 3.4
     assert not world.collisions
     controller.close()
+
+
+def stands(parked, seconds, pose, waits=(False, False), start=0.0):
+    for k in range(round(seconds / STEP) + 1):
+        parked.update(start + k * STEP, np.array(pose, float), np.array(waits))
+    return parked.parked.tolist()
+
+
+HERE, THERE, LOST = (1.0, 1.0, 0.0), (5.0, 1.0, 0.0), (np.nan,) * 3
+
+
+def test_a_robot_is_parked_when_it_has_stood_for_some_seconds_and_is_not_waiting():
+    assert stands(ParkedRobots(2, 0.35), 2.0, [HERE, THERE]) == [False, False]
+    assert stands(ParkedRobots(2, 0.35), 4.0, [HERE, THERE]) == [True, True]
+    assert stands(ParkedRobots(2, 0.35), 4.0, [HERE, THERE], waits=(True, False)) == [False, True]
+
+
+def test_who_moves_is_parked_no_more_and_who_is_lost_stands_where_it_was():
+    parked = ParkedRobots(2, 0.35)
+    stands(parked, 4.0, [HERE, THERE])
+    assert stands(parked, 1.0, [LOST, (5.5, 1.0, 0.0)], start=4.1) == [True, False]
+    outlines = parked.outlines(1)
+    assert np.hypot(*(outlines - HERE[:2]).T) == pytest.approx(np.full(len(outlines), 0.35))
+    assert not len(parked.outlines(0))
+
+
+def test_a_robot_that_was_never_seen_is_nowhere():
+    assert stands(ParkedRobots(2, 0.35), 4.0, [LOST, LOST]) == [False, False]

@@ -24,7 +24,7 @@ class Surroundings:
         self.site, self.robots, self.model, self.tolerance = site, robots, model, tolerance
         lattice = Lattice.of(site, model, config)
         self._store = PotentialStore(lattice, model, tolerance, config)
-        self._detours = Detours(lattice, self._store, robots, self._leads_on, _DETOUR_TIME)
+        self._detours = Detours(lattice, self._store, robots, model.radius, self._leads_on, _DETOUR_TIME)
         self.live = LiveMap(site, model.radius)
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.motion = np.array([model.max_speed, model.acceleration, model.deceleration, MISSING_SPEED])
@@ -54,7 +54,7 @@ class Surroundings:
         self.live.update(observation, present)
         self._detours.take(self.fields, observation.pose, present, observation.time)
         has_way = ~np.isnan(self.goal[:, 0]) & ~self._arrived
-        self._detours.look(self.live.obstacles, observation.time, self.goal, has_way)
+        self._detours.look(self.live.obstacles, observation.time, observation.pose, self.goal, has_way, waits=has_way)
         with np.errstate(invalid="ignore"):  # who was pushed away has to come again
             away = np.hypot(*(observation.pose - self.goal)[:, :2].T) > self.tolerance.position
         self._arrived &= ~away

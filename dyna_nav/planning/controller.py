@@ -220,7 +220,8 @@ class Dyna2Controller:
         self._remember(state, observation.time - self._time)
         self._live.update(observation, present)
         self._routes.make_way(observation.time, state.pose, state.planned | state.fallback)
-        self._routes.lead_around(self._live.obstacles, observation.time, ~self._arrived)
+        waits = (state.planned | state.fallback) & ~self._held & (self._sent[:, 0] <= 0.0)
+        self._routes.lead_around(self._live.obstacles, observation.time, state.pose, ~self._arrived, waits)
         self._time = observation.time
         reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
         plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from dyna_nav.planning.potential import Lattice, PotentialStore
-from dyna_nav.planning.standing import StandingObstacles
+from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
 
 _REROUTE_PERIOD = 1.0  # shortest time between two changes of all routes [s]
 _LONGEST_GAP = 1.0  # after a longer pause nobody knows whether something has stood there all the time [s]
@@ -23,26 +23,28 @@ class Detours:
         lattice: Lattice,
         store: PotentialStore,
         robots: int,
+        radius: float,
         leads_on: Callable[[np.ndarray, np.ndarray], bool],
         delay: float | None = None,
     ):
-        """leads_on(field [rows, cols, headings], pose [3]): a way leads from there.
+        """radius of a robot [m]; leads_on(field [rows, cols, headings], pose [3]): a way leads from there.
 
         delay [s]: time from asking for a detour to taking it, which is waited for: a run that is to be repeatable must
         not depend on how long the computation takes. None: it is taken as soon as it is there.
         """
         self._store, self._standing = store, StandingObstacles(lattice)
+        self._parked = ParkedRobots(robots, radius)
         self._leads_on, self._delay = leads_on, delay
         self._asked: list[Future | None] = [None] * robots
         self._due = np.zeros(robots)  # when each is taken, with a delay [s]
         self._time = math.nan  # of the last look [s]
         self._rerouted = -math.inf  # when all were last asked for [s]
-        self._version = 0  # of the standing obstacles that they lead around
+        self._version = (0, 0)  # of the standing obstacles and the parked robots that they lead around
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: with a detour if something stands in the way already."""
         self.forget(robot)
-        if goal is not None and self._standing.points is not None:
+        if goal is not None and len(self._in_the_way_of(robot)):
             self._ask(robot, goal)
 
     def forget(self, robot: int) -> None:
@@ -51,18 +53,29 @@ class Detours:
         if future is not None:
             self._store.withdraw(future)
 
-    def look(self, obstacles: np.ndarray, now: float, goals: np.ndarray, under_way: np.ndarray) -> None:
+    def look(
+        self,
+        obstacles: np.ndarray,
+        now: float,
+        poses: np.ndarray,
+        goals: np.ndarray,
+        under_way: np.ndarray,
+        waits: np.ndarray,
+    ) -> None:
         """Ask for detours when what stands in the way has changed, and not all the time.
 
-        obstacles [k, 2] (map frame [m]) as seen now [s]; goals [robots, 3]; under_way bool [robots]: wants a detour.
+        obstacles [k, 2] (map frame [m]) as seen now [s]; poses, goals [robots, 3]; under_way bool [robots]: wants a
+        detour; waits bool [robots]: stands by its own choice, to drive on when the others let it.
         """
+        self._parked.update(now, poses, waits)
         elapsed, self._time = now - self._time, now
         if not 0.0 < elapsed < _LONGEST_GAP:
             return
         self._standing.update(obstacles, elapsed)
-        if self._standing.version == self._version or now - self._rerouted < _REROUTE_PERIOD:
+        version = self._standing.version, self._parked.version
+        if version == self._version or now - self._rerouted < _REROUTE_PERIOD:
             return
-        self._rerouted, self._version = now, self._standing.version
+        self._rerouted, self._version = now, version
         for robot in np.flatnonzero(under_way):
             self.forget(robot)
             self._ask(robot, goals[robot])
@@ -87,5 +100,16 @@ class Detours:
                 future.result()
 
     def _ask(self, robot: int, goal: np.ndarray) -> None:
-        self._asked[robot] = self._store.request(goal, self._standing.points, self._standing.version)
+        obstacles = self._in_the_way_of(robot)
+        if len(obstacles):
+            kept = int(robot) if self._parked.parked[robot] else None  # who is parked is not in its own way
+            version = (self._standing.version, self._parked.version, kept)
+            self._asked[robot] = self._store.request(goal, obstacles, version)
+        else:
+            self._asked[robot] = self._store.request(goal)
         self._due[robot] = self._time + (self._delay or 0.0)
+
+    def _in_the_way_of(self, robot: int) -> np.ndarray:
+        """Points [k, 2] (map frame [m]) of all that stands and is not in the map."""
+        standing = self._standing.points
+        return np.concatenate([np.empty((0, 2)) if standing is None else standing, self._parked.outlines(robot)])

@@ -12,6 +12,7 @@ import math
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -318,7 +319,7 @@ class PotentialStore:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
 
-    def request(self, goal: np.ndarray, obstacles: np.ndarray | None = None, version: int = 0) -> Future:
+    def request(self, goal: np.ndarray, obstacles: np.ndarray | None = None, version: Hashable = 0) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
         ``version`` tells apart potentials of the same goal with different ``obstacles``. Whoever wants it no longer

@@ -37,7 +37,7 @@ class Routes:
         """``dyna2`` is handed the potentials (its ``fields``)."""
         self._dyna2 = dyna2
         self._store = PotentialStore(lattice, model, tolerance, potential)
-        self._detours = Detours(lattice, self._store, robots, dyna2.leads_on)
+        self._detours = Detours(lattice, self._store, robots, model.radius, dyna2.leads_on)
         self._making_way = MakingWay(lattice, robots, model.radius, making_way)
         self.goal = np.full((robots, 3), np.nan)
         self.ready, self.reachable = np.zeros(robots, bool), np.zeros(robots, bool)
@@ -91,12 +91,15 @@ class Routes:
         for robot in self._making_way.update(now, pose, under_way, self._dyna2.fields):
             self._ask(robot)
 
-    def lead_around(self, obstacles: np.ndarray, now: float, under_way: np.ndarray) -> None:
+    def lead_around(
+        self, obstacles: np.ndarray, now: float, pose: np.ndarray, under_way: np.ndarray, waits: np.ndarray
+    ) -> None:
         """Ask for detours around what stands in the way: obstacles [k, 2] (map frame [m]) as seen now [s].
 
-        under_way bool [robots]: has not arrived; who makes way goes to its refuge as it was chosen.
+        pose [robots, 3]; under_way bool [robots]: has not arrived; waits bool [robots]: stands by its own choice, to
+        drive on when the others let it. Who makes way goes to its refuge as it was chosen.
         """
-        self._detours.look(obstacles, now, self.goal, self.ready & under_way & ~self.makes_way)
+        self._detours.look(obstacles, now, pose, self.goal, self.ready & under_way & ~self.makes_way, waits)
 
     def close(self) -> None:
         """Stop the thread."""

@@ -1,4 +1,4 @@
-"""What stands in the way for so long that the routes should lead around it: a pallet left in an aisle, a parked truck.
+"""What stands in the way for so long that the routes should lead around it: a pallet left in an aisle, a parked robot.
 
 The live map answers for the next second; the potential leads over the next minute and knows only the map. What lies in
 a lattice cell that held an obstacle for more than a second counts as standing until the cell has been seen free for
@@ -14,6 +14,9 @@ from dyna_nav.planning.potential import Lattice
 
 _CERTAIN = 1.2  # net time of being seen before an obstacle counts as standing: a walker is past by then [s]
 _DOUBTFUL = 1.0  # net time below which it does no longer [s]
+_PARKED = 3.0  # a robot that has stood still for so long, and is not waiting for others, is led around [s]
+_STILL = 0.3  # a robot that has come no farther has stood still [m]
+_OUTLINE = 24  # points on the circle of a parked robot
 _MOST = 6.0  # evidence is not counted beyond this, so that what has gone is forgotten in time [s]
 
 
@@ -50,3 +53,39 @@ class StandingObstacles:
         self.points = obstacles[standing[row, col]] if standing[row, col].any() else None
         self.version += 1
         return True
+
+
+class ParkedRobots:
+    """Robots that stand and will not leave by themselves soon: without a task, stopped, broken down.
+
+    Who waits for others is none of them: if two that face each other were led around each other, both would turn back.
+    """
+
+    def __init__(self, robots: int, radius: float):
+        self._place = np.full((robots, 2), np.nan)  # where each stood still last [m, map frame]
+        self._since = np.full(robots, np.nan)  # and since when [s]
+        angle = np.arange(_OUTLINE) * (2 * np.pi / _OUTLINE)
+        self._circle = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        self.parked = np.zeros(robots, bool)
+        self.version = 0  # changes with ``parked``
+
+    def update(self, now: float, pose: np.ndarray, waits: np.ndarray) -> None:
+        """Note where everybody is now [s]: pose [robots, 3] (NaN: stands where it was last seen).
+
+        waits bool [robots]: stands by its own choice, to drive on when the others let it.
+        """
+        unknown = np.isnan(self._place[:, 0])
+        with np.errstate(invalid="ignore"):
+            moved = np.hypot(*(pose[:, :2] - self._place).T) > _STILL
+        begin = (unknown | moved | waits) & ~np.isnan(pose[:, 0])
+        self._place[begin], self._since[begin] = pose[begin, :2], now
+        parked = now - self._since >= _PARKED  # NaN: never seen
+        if not np.array_equal(parked, self.parked):
+            self.parked = parked
+            self.version += 1
+
+    def outlines(self, robot: int) -> np.ndarray:
+        """Points [k, 2] (map frame [m]) on the circles of all parked robots but this one."""
+        others = self.parked.copy()
+        others[robot] = False
+        return (self._place[others, None] + self._circle).reshape(-1, 2)
