@@ -224,6 +224,7 @@ class FleetRun:
         self.killed += stop_all(self.children.values(), LEAVING)
         for _ in range(LAST_WORDS):
             self._executor.spin_once(timeout_sec=0.0)
+        self.monitor.look()
 
     def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
         """Write what was asked for, say how it went, and return the exit status."""

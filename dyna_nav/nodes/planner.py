@@ -28,7 +28,7 @@ from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.nodes.controllers import CONTROLLER, load_controller
 from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
 from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, reason_kind, robot_status, same_goal, status
-from dyna_nav.nodes.fresh_clock import FreshClock
+from dyna_nav.nodes.inbox import ClockOnDemand
 from dyna_nav.nodes.markers import robot_markers
 from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
 from dyna_nav.nodes.parameters import declare_parameters
@@ -76,7 +76,7 @@ PARAMETERS = (
 )
 
 
-class Planner(LifecycleNode):
+class Planner(ClockOnDemand, LifecycleNode):
     """Messages in, :class:`dyna_nav.controller.Controller` in the middle, messages out."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Planner(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 100)
         self._markers = self.create_publisher(MarkerArray, "planner/markers", NEWEST)
         self._ports: list[RobotPort] = []
-        self._timer = self._watchdog = self._controller = self._fresh = None
+        self._timer = self._watchdog = self._controller = None
         self._lifecycle = "unconfigured"
         with contextlib.suppress(ValueError):  # refused at configure, and can be set right before
             self._read_parameters()
@@ -136,11 +136,10 @@ class Planner(LifecycleNode):
         self._goals = np.full((robots, 3), np.nan)
         self._cycle_ms, self._jitter_ms, self._delay_ms = (DurationHistogram() for _ in range(3))
         self._monitor = DeadlineMonitor(self._deadline)
-        self._fresh = FreshClock(self)
         self._ports = [
             RobotPort(
                 self, name, self._config.pose_source, self._config.odometry_frame, SCAN_ANGLES, timeouts, self._limits,
-                laser, self._goal_callback(index), self._fresh.clock, self._delay_ms,
+                laser, self._goal_callback(index), self._delay_ms,
             )
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip
@@ -207,9 +206,6 @@ class Planner(LifecycleNode):
         for port in self._ports:
             port.close()
         self._ports = []
-        if self._fresh is not None:
-            self._fresh.close()
-            self._fresh = None
         if self._controller is not None:
             self._controller.close()
             self._controller = None
@@ -222,6 +218,8 @@ class Planner(LifecycleNode):
         begun = time.monotonic()
         self._note_punctuality()
         self._watchdog.begin()
+        for port in self._ports:
+            port.look()
         inputs = [port.input() for port in self._ports]
         self._sent[[entry.fault is not None for entry in inputs]] = 0.0  # should the watchdog send again
         observation = self._observe(inputs, begun)
