@@ -39,7 +39,7 @@ class Node:
     def create_subscription(self, kind, topic, *_, **__):
         return SimpleNamespace(topic=topic, msg_type=kind, handle=Silence())
 
-    def create_lifecycle_publisher(self, kind, topic, qos):
+    def create_lifecycle_publisher(self, kind, topic, qos, **_):
         return topic
 
     def destroy_subscription(self, subscription):

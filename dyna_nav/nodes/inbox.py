@@ -20,12 +20,13 @@ from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
-# For subscriptions that hear every publisher, or need not hear some: the warnings of a mismatch would cost, each time
-# that the executor waits, as much as the subscription itself.
+# For topics that reach everybody they must reach, or whose silence is told elsewhere: the warnings of a mismatch would
+# cost, each time that the executor waits, more than the topic itself.
+NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 

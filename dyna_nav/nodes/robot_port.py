@@ -14,7 +14,7 @@ from sensor_msgs.msg import BatteryState, LaserScan
 
 from dyna_nav.nodes.command_delay import CommandDelay
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
-from dyna_nav.nodes.inbox import Inbox
+from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
 from dyna_nav.nodes.messages import NEWEST, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import make_pose_source
 from dyna_nav.parameters import parameter
@@ -90,7 +90,9 @@ class RobotPort:
         self._odometry_fault: str | None = None
         self._scan_fault: str | None = None
         self._battery_fault: str | None = None
-        self.command = node.create_lifecycle_publisher(TwistStamped, f"{name}/cmd_vel_planned", NEWEST)
+        self.command = node.create_lifecycle_publisher(
+            TwistStamped, f"{name}/cmd_vel_planned", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
+        )
         self.plan = node.create_lifecycle_publisher(Path, f"{name}/plan", NEWEST)
         self._goal = node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST)
         self._inboxes = [

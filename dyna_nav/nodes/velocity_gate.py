@@ -19,13 +19,14 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
 from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
-from dyna_nav.nodes.inbox import NO_EVENTS, ClockOnDemand, Inbox
+from dyna_nav.nodes.inbox import NO_EVENTS, NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import run
 from dyna_nav.parameters import parameter
@@ -61,11 +62,16 @@ class GatedRobot:
         self._published = -math.inf
         topic = f"{name}/{{}}".format if name else str
         self._frame = topic(parameters.frame)
-        self._publisher = node.create_publisher(
-            TwistStamped if parameters.cmd_vel_stamped else Twist, topic("cmd_vel"), QoSProfile(depth=1)
+        newest = QoSProfile(depth=1)
+
+        def publisher(message_type: type, short: str) -> Publisher:
+            return node.create_publisher(message_type, topic(short), newest, event_callbacks=NO_PUBLISHER_EVENTS)
+
+        self._publisher = publisher(TwistStamped if parameters.cmd_vel_stamped else Twist, "cmd_vel")
+        self._executed = publisher(TwistStamped, "cmd_vel_executed")
+        node.create_subscription(
+            TwistStamped, topic("cmd_vel_planned"), self._on_command, newest, event_callbacks=NO_EVENTS
         )
-        self._executed = node.create_publisher(TwistStamped, topic("cmd_vel_executed"), QoSProfile(depth=1))
-        node.create_subscription(TwistStamped, topic("cmd_vel_planned"), self._on_command, QoSProfile(depth=1))
         self._odometry = Inbox(node, Odometry, topic("odom"))
         self._scan = Inbox(node, LaserScan, topic("scan"))
         node.watch_emergency_stop(topic("emergency_stop"), (self,))
