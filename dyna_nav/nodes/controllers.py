@@ -61,6 +61,7 @@ class PlainController:
             plans=observation.pose[:, None],
             breaker_open=np.zeros(robots, bool),
             prediction_error=unknown,
+            unjudged=unknown,
         )
         return np.where(present[:, None], commands, 0.0)
 

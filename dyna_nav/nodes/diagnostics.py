@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 PLANNER = "dyna_nav planner"
 ROBOT = PLANNER + ": "  # followed by the robot's name
 GATE = "velocity_gate: "  # likewise
+ENOUGH = 8.0  # odometry seen at this rate would do, if it came regularly [Hz]
 STOPS = "stops: "  # followed by the cause
 Report = TypeVar("Report")
 
@@ -115,6 +116,14 @@ def read(report_class: type[Report], entry: DiagnosticStatus) -> Report:
             value = pair.value if is_text else json.loads(pair.value)
             values[pair.key] = tuple(value) if isinstance(value, list) else value
     return report_class(**values)
+
+
+def unjudged_warning(name: str, rate: float) -> str:
+    """What a person needs to know of a robot whose driving cannot be judged; its odometry was seen at a rate [Hz]."""
+    told = f"{name}/odom: {rate:.1f} Hz; whether {name} moves as the model expects cannot be judged: it drives slowly"
+    if rate < ENOUGH:
+        return f"{told}; publish {name}/odom at 10 Hz or more"
+    return f"{told}; cycles or stamps are too irregular; check the stamps and give the planner more processor time"
 
 
 def same_goal(one: Any, other: Any) -> bool:

@@ -27,7 +27,16 @@ from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.nodes.controllers import CONTROLLER, load_controller
 from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
-from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, reason_kind, robot_status, same_goal, status
+from dyna_nav.nodes.diagnostics import (
+    PLANNER,
+    PlannerReport,
+    RobotReport,
+    reason_kind,
+    robot_status,
+    same_goal,
+    status,
+    unjudged_warning,
+)
 from dyna_nav.nodes.inbox import ClockOnDemand
 from dyna_nav.nodes.markers import robot_markers
 from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
@@ -134,6 +143,7 @@ class Planner(ClockOnDemand, LifecycleNode):
         self._reports = [RobotReport() for _ in range(robots)]
         self._safe_stops = [Counter() for _ in range(robots)]
         self._goals = np.full((robots, 3), np.nan)
+        self._unjudged: dict[str, str] = {}  # robots whose driving cannot be judged, and what to do about it
         self._cycle_ms, self._jitter_ms, self._delay_ms = (DurationHistogram() for _ in range(3))
         self._monitor = DeadlineMonitor(self._deadline)
         self._ports = [
@@ -335,6 +345,7 @@ class Planner(ClockOnDemand, LifecycleNode):
                 breaker_open=bool(report.breaker_open[index]),
                 safe_stops=dict(self._safe_stops[index]),
             )
+        self._warn_of_unjudged(report.unjudged)
         if changed:
             self._publish_diagnostics()
         if self._cycle % PLAN_CYCLES == 0:
@@ -342,6 +353,13 @@ class Planner(ClockOnDemand, LifecycleNode):
                 port.plan.publish(path_message(plan[np.isfinite(plan).all(axis=1)], stamp))
             reasons = [entry.stop_reason for entry in self._reports]
             self._markers.publish(robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp))
+
+    def _warn_of_unjudged(self, rates: np.ndarray) -> None:
+        """Say once, and in the diagnostics while it lasts, whose driving cannot be judged; rates [robots] Hz."""
+        blind = {port.name: rate for port, rate in zip(self._ports, rates, strict=True) if np.isfinite(rate)}
+        for name in blind.keys() - self._unjudged.keys():
+            self.get_logger().warning(unjudged_warning(name, blind[name]))
+        self._unjudged = {name: unjudged_warning(name, rate) for name, rate in blind.items()}
 
     def _publish_diagnostics(self) -> None:
         """One status for the planner, one for each robot."""
@@ -377,7 +395,7 @@ class Planner(ClockOnDemand, LifecycleNode):
             model_version=self._controller.model_version,
             provider=self._controller.provider,
             memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            warnings=tuple(self._controller.warnings),
+            warnings=(*self._controller.warnings, *self._unjudged.values()),
         )
 
 
