@@ -7,6 +7,7 @@ as people do.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
 from collections.abc import Iterator
@@ -107,13 +108,11 @@ def gate_reports(message: DiagnosticArray) -> Iterator[tuple[str, GateReport]]:
 
 def read(report_class: type[Report], entry: DiagnosticStatus) -> Report:
     """A report back from its entry; keys that it does not know are passed over."""
-    hints = typing.get_type_hints(report_class)
-    known = {f.name for f in dataclasses.fields(report_class)}
+    is_text = _fields(report_class)
     values = {}
     for pair in entry.values:
-        if pair.key in known:
-            is_text = hints[pair.key] is str
-            value = pair.value if is_text else json.loads(pair.value)
+        if pair.key in is_text:
+            value = pair.value if is_text[pair.key] else json.loads(pair.value)
             values[pair.key] = tuple(value) if isinstance(value, list) else value
     return report_class(**values)
 
@@ -135,6 +134,13 @@ def same_goal(one: Any, other: Any) -> bool:
 def reason_kind(reason: str) -> str:
     """A stop reason without its particulars, for counting: what stands before the first colon."""
     return reason.partition(":")[0]
+
+
+@functools.cache  # looked up for every robot in every message
+def _fields(report_class: type) -> dict[str, bool]:
+    """The fields of a report by name, and whether they are text."""
+    hints = typing.get_type_hints(report_class)
+    return {f.name: hints[f.name] is str for f in dataclasses.fields(report_class)}
 
 
 def _text(value: Any) -> str:

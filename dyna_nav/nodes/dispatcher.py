@@ -20,7 +20,7 @@ from std_msgs.msg import String
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.nodes.diagnostics import robot_reports, same_goal
-from dyna_nav.nodes.inbox import ClockOnDemand, Inbox
+from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.messages import LATCHED, NEWEST, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
@@ -63,7 +63,10 @@ class Dispatcher(ClockOnDemand, Node):
         self._sent_at = np.full(count, -np.inf)  # ... and when [s]
         self._refusals = [""] * count  # the refusals already dealt with
         self._status_due = 0.0
-        self._goals = [self.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST) for name in self.names]
+        self._goals = [
+            self.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS)
+            for name in self.names
+        ]
         self._status = self.create_publisher(String, "dispatcher/status", LATCHED)
         self._odometry = [Inbox(self, Odometry, f"{name}/odom") for name in self.names]
         self._charge = [Inbox(self, BatteryState, f"{name}/battery_state") for name in self.names]

@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
@@ -349,10 +350,16 @@ class Planner(ClockOnDemand, LifecycleNode):
         if changed:
             self._publish_diagnostics()
         if self._cycle % PLAN_CYCLES == 0:
-            for port, plan in zip(self._ports, report.plans, strict=True):
+            self._draw(observation.pose, report.plans, stamp)
+
+    def _draw(self, pose: np.ndarray, plans: np.ndarray, stamp: Time) -> None:
+        """Paths and markers, for those who look: pose [robots, 3], plans [robots, k, 3]."""
+        for port, plan in zip(self._ports, plans, strict=True):
+            if port.plan.get_subscription_count():
                 port.plan.publish(path_message(plan[np.isfinite(plan).all(axis=1)], stamp))
+        if self._markers.get_subscription_count():
             reasons = [entry.stop_reason for entry in self._reports]
-            self._markers.publish(robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp))
+            self._markers.publish(robot_markers(pose, self._robot.radius, plans, reasons, stamp))
 
     def _warn_of_unjudged(self, rates: np.ndarray) -> None:
         """Say once, and in the diagnostics while it lasts, whose driving cannot be judged; rates [robots] Hz."""
