@@ -69,6 +69,6 @@ def test_the_longest_counts_and_fades(delay):
 def test_the_port_hands_the_delay_on_with_its_input():
     port, now = make_port(), time.monotonic()
     port.planned(DRIVE, now - 0.08)
-    port._on_executed(SimpleNamespace(twist=twist(*DRIVE)), {"received_timestamp": 0})
+    port._on_executed(SimpleNamespace(twist=twist(*DRIVE)), 0.0)
     port._odometry_at = port._scan_at = now
     assert port.input().command_delay == pytest.approx(0.08, abs=0.05)

@@ -19,6 +19,7 @@ from dyna_nav.nodes.diagnostics import planner_report
 from dyna_nav.nodes.messages import NEWEST
 
 FLEET = [sys.executable, "-m", "dyna_nav.cli", "fleet", "--headless", "--map", "random:3", "--robots", "2"]
+PROCESSES = ("planner", "simulator", "velocity_gate", "dispatcher", "map_publisher")
 SLOW_START = 120.0  # [s]
 
 
@@ -34,6 +35,8 @@ def test_two_robots_make_their_trips_without_a_collision(tmp_path):
     assert outcome["cycles"] > 0
     assert set(outcome["cycle_ms"]) == {"p50", "p99", "p999", "max"}
     assert outcome["killed"] == []
+    assert set(outcome["cpu_share"]) == {*PROCESSES, "fleet"}
+    assert 0 < sum(outcome["cpu_share"].values()) <= os.cpu_count() + 0.1
     assert 0 < outcome["simulated_s"] <= outcome["wall_s"] + 1
     assert {"deadline_misses", "safe_stops", "model_version", "provider", "first_command_s"} <= set(outcome)
     assert outcome["provider"]

@@ -432,6 +432,7 @@ class Distrust:
             speed_scale=np.full(robots, 0.5),
             score=np.zeros(robots),
             error=np.ones(robots),
+            unjudged=np.full(robots, np.nan),
         )
         return []
 

@@ -54,11 +54,13 @@ def ros_environment(domain: int) -> dict[str, str]:
 
     Whatever the user's environment says: simulated robots bear the names of real ones, and must not be heard by them.
     Linear algebra stays on one thread in each: the processes share the cores, and spinning threads cost time.
+    So does allocating: the middleware has a dozen threads, and a heap for each would cost the planner 30 MB.
     Messages go over UDP unless the user says otherwise: a process that is frozen or killed must not hold up others.
     """
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
     environment |= {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": ""}
     environment.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+    environment.setdefault("MALLOC_ARENA_MAX", "1")  # glibc
     if environment.get("ROS_DISTRO") == "humble":  # later distributions warn of it
         environment["ROS_LOCALHOST_ONLY"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

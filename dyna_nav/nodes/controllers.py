@@ -61,6 +61,7 @@ class PlainController:
             plans=observation.pose[:, None],
             breaker_open=np.zeros(robots, bool),
             prediction_error=unknown,
+            unjudged=unknown,
         )
         return np.where(present[:, None], commands, 0.0)
 
@@ -84,8 +85,11 @@ def load_controller(
     """
     if config.controller == CONTROLLER:
         memory = memory_folder(config.memory)
-        rehearsed = Dyna2Controller.from_bundle(config.model or None, plan, None, config.provider)
-        rehearse(rehearsed, site, len(config.robots), robot_model)
+        # The one that rehearses is gone before the other is made: there is no need for the memory of both.
+        rehearse(
+            Dyna2Controller.from_bundle(config.model or None, plan, None, config.provider),
+            site, len(config.robots), robot_model,
+        )  # fmt: skip
         return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
     module, _, name = config.controller.partition(":")
     try:

@@ -7,6 +7,7 @@ as people do.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 PLANNER = "dyna_nav planner"
 ROBOT = PLANNER + ": "  # followed by the robot's name
 GATE = "velocity_gate: "  # likewise
+ENOUGH = 8.0  # odometry seen at this rate would do, if it came regularly [Hz]
 STOPS = "stops: "  # followed by the cause
 Report = TypeVar("Report")
 
@@ -106,15 +108,21 @@ def gate_reports(message: DiagnosticArray) -> Iterator[tuple[str, GateReport]]:
 
 def read(report_class: type[Report], entry: DiagnosticStatus) -> Report:
     """A report back from its entry; keys that it does not know are passed over."""
-    hints = typing.get_type_hints(report_class)
-    known = {f.name for f in dataclasses.fields(report_class)}
+    is_text = _fields(report_class)
     values = {}
     for pair in entry.values:
-        if pair.key in known:
-            is_text = hints[pair.key] is str
-            value = pair.value if is_text else json.loads(pair.value)
+        if pair.key in is_text:
+            value = pair.value if is_text[pair.key] else json.loads(pair.value)
             values[pair.key] = tuple(value) if isinstance(value, list) else value
     return report_class(**values)
+
+
+def unjudged_warning(name: str, rate: float) -> str:
+    """What a person needs to know of a robot whose driving cannot be judged; its odometry was seen at a rate [Hz]."""
+    told = f"{name}/odom: {rate:.1f} Hz; whether {name} moves as the model expects cannot be judged: it drives slowly"
+    if rate < ENOUGH:
+        return f"{told}; publish {name}/odom at 10 Hz or more"
+    return f"{told}; cycles or stamps are too irregular; check the stamps and give the planner more processor time"
 
 
 def same_goal(one: Any, other: Any) -> bool:
@@ -126,6 +134,13 @@ def same_goal(one: Any, other: Any) -> bool:
 def reason_kind(reason: str) -> str:
     """A stop reason without its particulars, for counting: what stands before the first colon."""
     return reason.partition(":")[0]
+
+
+@functools.cache  # looked up for every robot in every message
+def _fields(report_class: type) -> dict[str, bool]:
+    """The fields of a report by name, and whether they are text."""
+    hints = typing.get_type_hints(report_class)
+    return {f.name: hints[f.name] is str for f in dataclasses.fields(report_class)}
 
 
 def _text(value: Any) -> str:

@@ -20,7 +20,8 @@ from std_msgs.msg import String
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.nodes.diagnostics import robot_reports, same_goal
-from dyna_nav.nodes.messages import LATCHED, NEWEST, SENSOR, pose_array, pose_stamped
+from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
+from dyna_nav.nodes.messages import LATCHED, NEWEST, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_names import check_robot_names
@@ -41,7 +42,7 @@ class DispatcherConfig:
     robots: tuple[str, ...] = parameter(("r1", "r2", "r3", "r4"), "namespaces of the robots")
 
 
-class Dispatcher(Node):
+class Dispatcher(ClockOnDemand, Node):
     """Robots' positions in, goals out; raises ValueError when the site or a parameter cannot be used."""
 
     def __init__(self) -> None:
@@ -62,27 +63,25 @@ class Dispatcher(Node):
         self._sent_at = np.full(count, -np.inf)  # ... and when [s]
         self._refusals = [""] * count  # the refusals already dealt with
         self._status_due = 0.0
-        self._goals = [self.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST) for name in self.names]
+        self._goals = [
+            self.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS)
+            for name in self.names
+        ]
         self._status = self.create_publisher(String, "dispatcher/status", LATCHED)
-        for index, name in enumerate(self.names):
-            self.create_subscription(Odometry, f"{name}/odom", self._odometry_callback(index), SENSOR)
-            self.create_subscription(BatteryState, f"{name}/battery_state", self._battery_callback(index), SENSOR)
+        self._odometry = [Inbox(self, Odometry, f"{name}/odom") for name in self.names]
+        self._charge = [Inbox(self, BatteryState, f"{name}/battery_state") for name in self.names]
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         self._known = np.full((count, 3), np.nan)  # the goals that the planner says it has
         self.create_timer(PERIOD, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _odometry_callback(self, index: int):
-        def on_odometry(message: Odometry) -> None:
-            self._poses[index] = pose_array(message.pose.pose)
-            self._speeds[index] = message.twist.twist.linear.x
-
-        return on_odometry
-
-    def _battery_callback(self, index: int):
-        def on_battery(message: BatteryState) -> None:
-            self._batteries[index] = message.percentage
-
-        return on_battery
+    def _look(self) -> None:
+        """Note where the robots are and what charge they have."""
+        for index, (odometry, charge) in enumerate(zip(self._odometry, self._charge, strict=True)):
+            for message, _ in odometry.read():
+                self._poses[index] = pose_array(message.pose.pose)
+                self._speeds[index] = message.twist.twist.linear.x
+            for message, _ in charge.read():
+                self._batteries[index] = message.percentage
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for name, report in robot_reports(message):
@@ -101,6 +100,7 @@ class Dispatcher(Node):
         if now == 0.0:
             return  # simulated time has not begun
         before = self._tally()
+        self._look()
         self.stream.step(now, self._poses, self._speeds, self._batteries)
         for index, goal in enumerate(self.stream.goals()):
             waiting = same_goal(goal, self._sent[index]) and now - self._sent_at[index] < RESEND

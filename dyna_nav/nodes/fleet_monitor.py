@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import BatteryState
 from std_msgs.msg import String
 
 from dyna_nav.nodes.diagnostics import PlannerReport, RobotReport, gate_reports, planner_report, robot_reports
-from dyna_nav.nodes.messages import EVENTS, LATCHED, NEWEST, SENSOR
+from dyna_nav.nodes.inbox import Inbox
+from dyna_nav.nodes.messages import EVENTS, LATCHED
+from dyna_nav.safety.inputs import stamp_seconds
 
-TRACE_STEP = 0.1  # a path is kept with a point for every so many metres
+PERIOD = 0.1  # how often robots, batteries and commands are looked at [s]
+TRACE_STEP = 0.1  # a path is kept with a point for every so many metres, or for every look
 STANDSTILL = 0.05  # slower than this is standing [m/s]
 
 
@@ -46,10 +49,13 @@ class FleetMonitor(Node):
         self.status: dict = {}  # of the dispatcher
         self._planners: dict[int, PlannerReport] = {}  # by process: a restarted planner counts anew
         self._safe_stops: dict[tuple[int, str], dict] = {}
-        for name in names:
-            self.create_subscription(Odometry, f"{name}/odom", self._odometry_callback(name), SENSOR)
-            self.create_subscription(BatteryState, f"{name}/battery_state", self._battery_callback(name), SENSOR)
-            self.create_subscription(TwistStamped, f"{name}/cmd_vel", self._on_command, NEWEST)
+
+        def inboxes(message_type: type, topic: str) -> dict[str, Inbox]:
+            return {name: Inbox(self, message_type, f"{name}/{topic}") for name in names}
+
+        self._odometry, self._battery = inboxes(Odometry, "odom"), inboxes(BatteryState, "battery_state")
+        self._commands = inboxes(TwistStamped, "cmd_vel")
+        self.create_timer(PERIOD, self.look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         self.create_subscription(String, "collisions", self._on_collision, EVENTS)
         self.create_subscription(String, "dispatcher/status", self._on_status, LATCHED)
@@ -87,38 +93,33 @@ class FleetMonitor(Node):
         """Time that really passed meanwhile [s]: more than `simulated_s` when the simulator is too slow."""
         return self._last_odometry[1] - self._first_odometry[1] if self._first_odometry else 0.0
 
-    def _odometry_callback(self, name: str):
-        trace = self.traces[name]
-
-        def on_odometry(message: Odometry) -> None:
-            self.speeds[name] = message.twist.twist.linear.x
-            self._note_odometry(message.header.stamp)
-            here = (message.pose.pose.position.x, message.pose.pose.position.y)
-            far = not trace or np.hypot(here[0] - trace[-1][0], here[1] - trace[-1][1]) > TRACE_STEP
-            if far and np.isfinite(here).all():
-                trace.append(here)
-
-        return on_odometry
-
-    def _note_odometry(self, stamp: Time) -> None:
+    def look(self) -> None:
+        """Take note of what robots, batteries and commands are now."""
         now = time.monotonic()
-        self.heard["simulator"] = now
-        self._last_odometry = (stamp.sec + 1e-9 * stamp.nanosec, now)
+        for name in self.names:
+            for message, waited in self._odometry[name].read():
+                self._note_odometry(name, message, now - waited)
+            for message, _ in self._battery[name].read():
+                self.batteries[name] = message.percentage
+            for message, waited in self._commands[name].read():
+                if message.twist.linear.x or message.twist.angular.z:
+                    self._note_drive(now - waited)
+
+    def _note_odometry(self, name: str, message: Odometry, received: float) -> None:
+        self.speeds[name] = message.twist.twist.linear.x
+        self.heard["simulator"] = received
+        self._last_odometry = (stamp_seconds(message.header.stamp), received)
         if self._first_odometry is None:
             self._first_odometry = self._last_odometry
+        trace, here = self.traces[name], (message.pose.pose.position.x, message.pose.pose.position.y)
+        far = not trace or math.dist(here, trace[-1]) > TRACE_STEP
+        if far and math.isfinite(here[0]) and math.isfinite(here[1]):
+            trace.append(here)
 
-    def _battery_callback(self, name: str):
-        def on_battery(message: BatteryState) -> None:
-            self.batteries[name] = message.percentage
-
-        return on_battery
-
-    def _on_command(self, message: TwistStamped) -> None:
-        if not (message.twist.linear.x or message.twist.angular.z):
-            return
-        self.heard["planner"] = time.monotonic()  # only an active planner has robots moved
+    def _note_drive(self, received: float) -> None:
+        self.heard["planner"] = received  # only an active planner has robots moved
         if self.first_command_s is None:
-            self.first_command_s = self.heard["planner"] - self.began
+            self.first_command_s = received - self.began
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         planner = planner_report(message)

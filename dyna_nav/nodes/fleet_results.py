@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 SLOW = 0.95  # simulated over real time below which the summary says so
 
 
-def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, int], killed: list[str]) -> dict:
+def results(
+    monitor: FleetMonitor,
+    options: FleetOptions,
+    restarts: dict[str, int],
+    killed: list[str],
+    cpu_share: dict[str, float],
+) -> dict:
     """Everything that a run is judged by. Of a planner that was started again, the worst percentiles count."""
     status, planners = monitor.status, monitor.planners
     travel, ideal = status.get("travel_time_s", []), status.get("ideal_time_s", [])
@@ -47,6 +53,7 @@ def results(monitor: FleetMonitor, options: FleetOptions, restarts: dict[str, in
         "safe_stops": monitor.safe_stops,
         "model_version": monitor.planner.model_version,
         "provider": monitor.planner.provider,
+        "cpu_share": cpu_share,  # of one core, by process, from the first command to the end of the run
         "planner_memory_mb": round(worst("memory_mb"), 1),
         "first_command_s": round(monitor.first_command_s, 2) if monitor.first_command_s is not None else None,
         "simulated_s": round(monitor.simulated_s, 2),

@@ -22,6 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
+from dyna_nav.nodes.cpu_share import CpuShares
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
 from dyna_nav.nodes.fleet_view import make_view
@@ -39,6 +40,7 @@ MOST_RESTARTS = 20  # of one process, before the run is given up
 BRAKING = 1.2  # longest wait for the robots to stand before the processes end [s]
 LISTENING = 0.3  # what arrives for so long after they stand still counts [s]
 LAST_WORDS = 200  # messages that are read at most once every process has ended
+ACCOUNTS = 1.0  # how often the processor time of the processes is read [s]
 LEAVING = 0.7  # time that each group of processes has to end by itself [s]
 
 
@@ -133,6 +135,7 @@ class FleetRun:
         self.restarts: dict[str, int] = {}
         self.killed: list[str] = []
         self._looked = time.monotonic()
+        self._shares, self._accounts_due = CpuShares(), 0.0
 
     def run(self) -> int:
         """Start, watch, stop, judge."""
@@ -147,12 +150,14 @@ class FleetRun:
                 while not self._ended():
                     self._executor.spin_once(timeout_sec=0.1)
                     self._look_after(view)
+                    self._keep_accounts()
                     view.update()
         except RunFailed as problem:
             failure = problem
         finally:
             self._stop()
-        status = self._judge(results(self.monitor, self.options, self.restarts, self.killed), failure)
+        outcome = results(self.monitor, self.options, self.restarts, self.killed, self._shares.shares())
+        status = self._judge(outcome, failure)
         self._executor.shutdown()
         self.monitor.destroy_node()
         rclpy.try_shutdown()
@@ -188,6 +193,16 @@ class FleetRun:
             words = self.children["planner"].last_words()
             raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")
 
+    def _keep_accounts(self) -> None:
+        """Processor time counts from the first command on: what starting costs says nothing about driving."""
+        if self.monitor.first_command_s is not None and time.monotonic() >= self._accounts_due:
+            self._read_accounts()
+
+    def _read_accounts(self) -> None:
+        self._accounts_due = time.monotonic() + ACCOUNTS
+        running = {child.name: child.pid for child in self.children.values() if child.running}
+        self._shares.look({**running, "fleet": os.getpid()})
+
     def _end_what_hangs(self, view) -> None:
         """Kill a planner or gate that has fallen silent; raise RunFailed for such a simulator."""
         now = time.monotonic()
@@ -214,6 +229,8 @@ class FleetRun:
         All that happens until the end is judged: a robot can collide while it brakes.
         """
         self.monitor.ending = True
+        if self.monitor.first_command_s is not None:
+            self._read_accounts()
         self.killed += stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
         now = time.monotonic()
         deadline, stood = now + BRAKING, now
@@ -224,6 +241,7 @@ class FleetRun:
         self.killed += stop_all(self.children.values(), LEAVING)
         for _ in range(LAST_WORDS):
             self._executor.spin_once(timeout_sec=0.0)
+        self.monitor.look()
 
     def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
         """Write what was asked for, say how it went, and return the exit status."""

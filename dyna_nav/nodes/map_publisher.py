@@ -8,6 +8,7 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
+from dyna_nav.nodes.inbox import ClockOnDemand
 from dyna_nav.nodes.markers import station_markers
 from dyna_nav.nodes.messages import LATCHED, grid_message
 from dyna_nav.nodes.parameters import declare_parameters
@@ -23,7 +24,7 @@ class MapPublisherConfig:
     map: str = parameter("default", "site: path of a map_server yaml, default, or random:SEED")
 
 
-class MapPublisher(Node):
+class MapPublisher(ClockOnDemand, Node):
     """One node, two latched topics; raises ValueError when the site cannot be read."""
 
     def __init__(self) -> None:

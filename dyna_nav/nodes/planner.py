@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
@@ -27,8 +28,17 @@ from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.nodes.controllers import CONTROLLER, load_controller
 from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
-from dyna_nav.nodes.diagnostics import PLANNER, PlannerReport, RobotReport, reason_kind, robot_status, same_goal, status
-from dyna_nav.nodes.fresh_clock import FreshClock
+from dyna_nav.nodes.diagnostics import (
+    PLANNER,
+    PlannerReport,
+    RobotReport,
+    reason_kind,
+    robot_status,
+    same_goal,
+    status,
+    unjudged_warning,
+)
+from dyna_nav.nodes.inbox import ClockOnDemand
 from dyna_nav.nodes.markers import robot_markers
 from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
 from dyna_nav.nodes.parameters import declare_parameters
@@ -76,7 +86,7 @@ PARAMETERS = (
 )
 
 
-class Planner(LifecycleNode):
+class Planner(ClockOnDemand, LifecycleNode):
     """Messages in, :class:`dyna_nav.controller.Controller` in the middle, messages out."""
 
     def __init__(self) -> None:
@@ -85,7 +95,7 @@ class Planner(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 100)
         self._markers = self.create_publisher(MarkerArray, "planner/markers", NEWEST)
         self._ports: list[RobotPort] = []
-        self._timer = self._watchdog = self._controller = self._fresh = None
+        self._timer = self._watchdog = self._controller = None
         self._lifecycle = "unconfigured"
         with contextlib.suppress(ValueError):  # refused at configure, and can be set right before
             self._read_parameters()
@@ -134,13 +144,13 @@ class Planner(LifecycleNode):
         self._reports = [RobotReport() for _ in range(robots)]
         self._safe_stops = [Counter() for _ in range(robots)]
         self._goals = np.full((robots, 3), np.nan)
+        self._unjudged: dict[str, str] = {}  # robots whose driving cannot be judged, and what to do about it
         self._cycle_ms, self._jitter_ms, self._delay_ms = (DurationHistogram() for _ in range(3))
         self._monitor = DeadlineMonitor(self._deadline)
-        self._fresh = FreshClock(self)
         self._ports = [
             RobotPort(
                 self, name, self._config.pose_source, self._config.odometry_frame, SCAN_ANGLES, timeouts, self._limits,
-                laser, self._goal_callback(index), self._fresh.clock, self._delay_ms,
+                laser, self._goal_callback(index), self._delay_ms,
             )
             for index, name in enumerate(self._config.robots)
         ]  # fmt: skip
@@ -207,9 +217,6 @@ class Planner(LifecycleNode):
         for port in self._ports:
             port.close()
         self._ports = []
-        if self._fresh is not None:
-            self._fresh.close()
-            self._fresh = None
         if self._controller is not None:
             self._controller.close()
             self._controller = None
@@ -222,6 +229,8 @@ class Planner(LifecycleNode):
         begun = time.monotonic()
         self._note_punctuality()
         self._watchdog.begin()
+        for port in self._ports:
+            port.look()
         inputs = [port.input() for port in self._ports]
         self._sent[[entry.fault is not None for entry in inputs]] = 0.0  # should the watchdog send again
         observation = self._observe(inputs, begun)
@@ -337,13 +346,27 @@ class Planner(LifecycleNode):
                 breaker_open=bool(report.breaker_open[index]),
                 safe_stops=dict(self._safe_stops[index]),
             )
+        self._warn_of_unjudged(report.unjudged)
         if changed:
             self._publish_diagnostics()
         if self._cycle % PLAN_CYCLES == 0:
-            for port, plan in zip(self._ports, report.plans, strict=True):
+            self._draw(observation.pose, report.plans, stamp)
+
+    def _draw(self, pose: np.ndarray, plans: np.ndarray, stamp: Time) -> None:
+        """Paths and markers, for those who look: pose [robots, 3], plans [robots, k, 3]."""
+        for port, plan in zip(self._ports, plans, strict=True):
+            if port.plan.get_subscription_count():
                 port.plan.publish(path_message(plan[np.isfinite(plan).all(axis=1)], stamp))
+        if self._markers.get_subscription_count():
             reasons = [entry.stop_reason for entry in self._reports]
-            self._markers.publish(robot_markers(observation.pose, self._robot.radius, report.plans, reasons, stamp))
+            self._markers.publish(robot_markers(pose, self._robot.radius, plans, reasons, stamp))
+
+    def _warn_of_unjudged(self, rates: np.ndarray) -> None:
+        """Say once, and in the diagnostics while it lasts, whose driving cannot be judged; rates [robots] Hz."""
+        blind = {port.name: rate for port, rate in zip(self._ports, rates, strict=True) if np.isfinite(rate)}
+        for name in blind.keys() - self._unjudged.keys():
+            self.get_logger().warning(unjudged_warning(name, blind[name]))
+        self._unjudged = {name: unjudged_warning(name, rate) for name, rate in blind.items()}
 
     def _publish_diagnostics(self) -> None:
         """One status for the planner, one for each robot."""
@@ -379,7 +402,7 @@ class Planner(LifecycleNode):
             model_version=self._controller.model_version,
             provider=self._controller.provider,
             memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            warnings=tuple(self._controller.warnings),
+            warnings=(*self._controller.warnings, *self._unjudged.values()),
         )
 
 

@@ -15,7 +15,8 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
 from std_srvs.srv import Empty
 
-from dyna_nav.nodes.messages import MAP_FRAME, NEWEST, pose_array, yaw_of
+from dyna_nav.nodes.inbox import Inbox
+from dyna_nav.nodes.messages import MAP_FRAME, pose_array, yaw_of
 from dyna_nav.safety.inputs import frame_fault, pose_fault, stamp_seconds
 from dyna_nav.viewpoint import compose, inverse
 
@@ -31,6 +32,7 @@ class OdometryInMap:
     """The odometry is in the map frame already (a simulator, or a localiser that publishes Odometry)."""
 
     frames = (MAP_FRAME,)  # frames that the odometry may have
+    depth = 1  # how many messages of the odometry it wants to see of those between two looks
     fault: str | None = None  # why there is no pose
 
     def pose(self, odometry: np.ndarray, stamp: float) -> np.ndarray:
@@ -49,6 +51,7 @@ class AmclCorrection:
     """
 
     frames: tuple[str, ...] = ()
+    depth = 50  # all: of a pose that was long in the making it must find the instant
 
     def __init__(self, node: Node, robot: str):
         self._node, self._topic = node, f"{robot}/amcl_pose"
@@ -56,9 +59,7 @@ class AmclCorrection:
         self._correction: np.ndarray | None = None
         self._corrected_at = 0.0  # way driven when the correction was made [m]
         self._refused = f"{self._topic}: nothing received; start the localisation and give it an initial pose"
-        self._subscription = node.create_subscription(
-            PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST
-        )
+        self._inbox = Inbox(node, PoseWithCovarianceStamped, self._topic, reliable=True)
         self._speak = node.create_client(Empty, f"{robot}/request_nomotion_update")
         self._asked = -math.inf  # odometry stamp at the last request [s]
 
@@ -94,6 +95,8 @@ class AmclCorrection:
             _, before, driven = self._odometry[-1]
             driven += math.hypot(*(odometry[:2] - before[:2]))
         self._odometry.append((stamp, odometry, driven))
+        for message, _ in self._inbox.read():
+            self._on_pose(message)
         if self._correction is None and abs(stamp - self._asked) >= ASK_AGAIN and self._speak.service_is_ready():
             self._asked = stamp
             self._speak.call_async(Empty.Request())
@@ -101,7 +104,7 @@ class AmclCorrection:
 
     def close(self) -> None:
         """Take the source's topics down."""
-        self._node.destroy_subscription(self._subscription)
+        self._inbox.close()
         self._node.destroy_client(self._speak)
 
 
@@ -109,6 +112,7 @@ class TfCorrection:
     """The transform from the odometry's frame to the map, from TF. Raises ValueError where tf2_ros is missing."""
 
     frames: tuple[str, ...] = ()
+    depth = 1
 
     def __init__(self, node: Node, robot: str, odometry_frame: str):
         if importlib.util.find_spec("tf2_ros") is None:

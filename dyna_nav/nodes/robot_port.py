@@ -9,19 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry, Path
-from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
 from dyna_nav.nodes.command_delay import CommandDelay
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
-from dyna_nav.nodes.messages import NEWEST, SENSOR, pose_array, ranges_at, twist_stamped
+from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
+from dyna_nav.nodes.messages import NEWEST, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import make_pose_source
 from dyna_nav.parameters import parameter
-from dyna_nav.safety.inputs import InputLimits, LaserMount, battery_fault, odometry_fault, scan_fault, stamp_seconds
+from dyna_nav.safety.inputs import (
+    InputLimits,
+    LaserMount,
+    battery_fault,
+    clock_on_arrival,
+    odometry_fault,
+    scan_fault,
+    stamp_seconds,
+)
 from dyna_nav.viewpoint import arc, compose, inverse, seen_from
 
 MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
+EXECUTED_DEPTH = 5  # reports of a gate between two looks: the first of a command tells when it arrived
 EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing through any more [s]
 
 
@@ -48,7 +57,7 @@ class RobotInput:
 
 
 class RobotPort:
-    """Subscribes a robot's inputs and publishes its outputs; nothing is computed here but the age of what arrived."""
+    """Reads a robot's inputs and publishes its outputs; nothing is computed here but the age of what arrived."""
 
     def __init__(
         self,
@@ -61,13 +70,14 @@ class RobotPort:
         limits: InputLimits,
         laser: LaserMount,
         on_goal: Callable[[PoseStamped], None],
-        clock: Clock,
         delays_ms: DurationHistogram,
     ):
-        """scan_angles [beams] rad: where the planner wants ranges; clock: the time that stamps are made of and held
-        against; delays_ms counts the delays of commands. Raises ValueError for an impossible pose source.
+        """scan_angles [beams] rad: where the planner wants ranges; delays_ms counts the delays of commands.
+
+        Stamps are held against the node's clock, which must go on while the node computes. Raises ValueError for an
+        impossible pose source.
         """
-        self.name, self._node, self._ros_clock = name, node, clock
+        self.name, self._node = name, node
         self._scan_angles, self._timeouts, self._limits = scan_angles, timeouts, limits
         self._source = make_pose_source(pose_source, node, name, odometry_frame)
         self._pose, self._twist = np.full(3, np.nan), np.zeros(2)
@@ -80,27 +90,30 @@ class RobotPort:
         self._odometry_fault: str | None = None
         self._scan_fault: str | None = None
         self._battery_fault: str | None = None
-        self.command = node.create_lifecycle_publisher(TwistStamped, f"{name}/cmd_vel_planned", NEWEST)
+        self.command = node.create_lifecycle_publisher(
+            TwistStamped, f"{name}/cmd_vel_planned", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
+        )
         self.plan = node.create_lifecycle_publisher(Path, f"{name}/plan", NEWEST)
-        self._entities = [
-            node.create_subscription(Odometry, f"{name}/odom", self._on_odometry, SENSOR),
-            node.create_subscription(LaserScan, f"{name}/scan", self._on_scan, SENSOR),
-            node.create_subscription(BatteryState, f"{name}/battery_state", self._on_battery, SENSOR),
-            node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST),
-            node.create_subscription(TwistStamped, f"{name}/cmd_vel_executed", self._on_executed, SENSOR),
+        self._goal = node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST)
+        self._inboxes = [
+            (Inbox(node, Odometry, f"{name}/odom", self._source.depth), self._on_odometry),
+            (Inbox(node, LaserScan, f"{name}/scan"), self._on_scan),
+            (Inbox(node, BatteryState, f"{name}/battery_state"), self._on_battery),
+            (Inbox(node, TwistStamped, f"{name}/cmd_vel_executed", EXECUTED_DEPTH), self._on_executed),
         ]
 
     def close(self) -> None:
         """Take the robot's topics down."""
         self._source.close()
-        for subscription in self._entities:
-            self._node.destroy_subscription(subscription)
+        self._node.destroy_subscription(self._goal)
+        for inbox, _ in self._inboxes:
+            inbox.close()
         self._node.destroy_lifecycle_publisher(self.command)
         self._node.destroy_lifecycle_publisher(self.plan)
 
     def send(self, command: np.ndarray) -> None:
         """Publish a command [2] (m/s, rad/s); safe from any thread."""
-        stamp = self._ros_clock.now().to_msg()
+        stamp = self._node.get_clock().now().to_msg()
         self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
 
     def planned(self, command: np.ndarray, begun: float) -> None:
@@ -114,6 +127,12 @@ class RobotPort:
         A base whose gate is silent is told nothing, and brakes.
         """
         return np.zeros(2) if time.monotonic() - self._executed_at > EXECUTED_TIMEOUT else self._executed
+
+    def look(self) -> None:
+        """Take in what arrived since the last look."""
+        for inbox, take in self._inboxes:
+            for message, waited in inbox.read():
+                take(message, waited)
 
     def input(self) -> RobotInput:
         """The robot now: its newest pose and scan carried forward to the present by its twist, or a fault."""
@@ -141,48 +160,44 @@ class RobotPort:
             return f"no pose: {self._source.fault}"
         return f"battery refused: {self._battery_fault}" if self._battery_fault else None
 
-    def _on_odometry(self, message: Odometry, info: dict) -> None:
-        topic = f"{self.name}/odom"
-        self._odometry_fault = odometry_fault(
-            message, topic, self._clock(), frames=self._source.frames, limits=self._limits
-        )
+    def _on_odometry(self, message: Odometry, waited: float) -> None:
+        topic, stamp = f"{self.name}/odom", stamp_seconds(message.header.stamp)
+        clock = self._clock(stamp, waited)
+        self._odometry_fault = odometry_fault(message, topic, clock, frames=self._source.frames, limits=self._limits)
         if self._odometry_fault is None:
-            stamp = stamp_seconds(message.header.stamp)
-            self._odometry_at = self._measured(stamp, info)
+            self._odometry_at = _measured(stamp, clock, waited)
             self._pose = self._source.pose(pose_array(message.pose.pose), stamp)
             self._twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
 
-    def _on_scan(self, message: LaserScan, info: dict) -> None:
-        self._scan_fault = scan_fault(message, f"{self.name}/scan", self._clock(), limits=self._limits)
+    def _on_scan(self, message: LaserScan, waited: float) -> None:
+        stamp = stamp_seconds(message.header.stamp)
+        clock = self._clock(stamp, waited)
+        self._scan_fault = scan_fault(message, f"{self.name}/scan", clock, limits=self._limits)
         if self._scan_fault is None:
-            self._scan_at = self._measured(stamp_seconds(message.header.stamp), info)
+            self._scan_at = _measured(stamp, clock, waited)
             self._scan, self.scan_max = ranges_at(self._scan_angles, message), message.range_max
 
-    def _on_executed(self, message: TwistStamped, info: dict) -> None:
+    def _on_executed(self, message: TwistStamped, waited: float) -> None:
         self._executed = np.array([message.twist.linear.x, message.twist.angular.z])
-        self._executed_at = _reception(info)
+        self._executed_at = time.monotonic() - waited
         self._delay.executed(self._executed, self._executed_at)
 
-    def _on_battery(self, message: BatteryState) -> None:
+    def _on_battery(self, message: BatteryState, _: float) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
         if self._battery_fault is None:
             self._battery = message.percentage
 
-    def _measured(self, stamp: float, info: dict) -> float:
-        """Steady time [s] when something was measured: when it was received, or before that if its stamp says so.
-
-        A simulated clock advances in ticks and may lie a little behind the stamp, which then says nothing.
-        """
-        clock = self._clock()
-        age = 0.0 if clock is None else max(clock - stamp, 0.0)
-        return min(_reception(info), time.monotonic() - age)
-
-    def _clock(self) -> float | None:
-        """The time [s] for checking stamps; None while simulated time has not begun."""
-        return self._ros_clock.now().nanoseconds * 1e-9 or None
+    def _clock(self, stamp: float, waited: float) -> float | None:
+        """The time [s] when a stamped message came, to hold the stamp against; None before simulated time has begun."""
+        now = self._node.get_clock().now().nanoseconds * 1e-9
+        return clock_on_arrival(now, stamp, waited) if now else None
 
 
-def _reception(info: dict) -> float:
-    """Steady time [s] when the middleware received a message, which may be well before the callback runs."""
-    waited = time.time() - info["received_timestamp"] * 1e-9 if info["received_timestamp"] else 0.0
-    return time.monotonic() - max(waited, 0.0)
+def _measured(stamp: float, clock: float | None, waited: float) -> float:
+    """Steady time [s] when something was measured: when it was received, or before that if its stamp, held against
+    the clock [s] of that moment, says so; it has waited [s] since.
+
+    A simulated clock advances in ticks and may lie a little behind the stamp, which then says nothing.
+    """
+    age = 0.0 if clock is None else max(clock - stamp, 0.0)
+    return time.monotonic() - waited - age

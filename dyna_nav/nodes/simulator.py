@@ -22,6 +22,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import BatteryState, LaserScan
 from std_msgs.msg import Header, String
 
+from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
 from dyna_nav.nodes.messages import EVENTS, MAP_FRAME, NEWEST, SENSOR_SOURCE, pose_message
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
@@ -84,25 +85,29 @@ class Simulator(Node):
         self._collisions = self.create_publisher(String, "collisions", EVENTS)
 
         def for_each_robot(message_type: type, topic: str) -> list:
-            return [self.create_publisher(message_type, f"{name}/{topic}", SENSOR_SOURCE) for name in self.names]
+            return [
+                self.create_publisher(
+                    message_type, f"{name}/{topic}", SENSOR_SOURCE, event_callbacks=NO_PUBLISHER_EVENTS
+                )
+                for name in self.names
+            ]
 
         self._odometry = for_each_robot(Odometry, "odom")
         self._scans = for_each_robot(LaserScan, "scan")
         self._batteries = for_each_robot(BatteryState, "battery_state")
-        for index, name in enumerate(self.names):
-            self.create_subscription(TwistStamped, f"{name}/cmd_vel", self._command_callback(index), NEWEST)
+        self._orders = [Inbox(self, TwistStamped, f"{name}/cmd_vel", reliable=True) for name in self.names]
         self.create_subscription(String, "~/fault", self._on_fault, EVENTS)
 
-    def _command_callback(self, index: int):
-        def on_command(message: TwistStamped) -> None:
-            command = np.array([message.twist.linear.x, message.twist.angular.z])
-            if not np.isfinite(command).all():
-                self.get_logger().error(f"{self.names[index]}/cmd_vel is not finite; the base brakes")
-                command = np.zeros(2)
-            self._commands[index] = command
-            self._commanded[index] = time.monotonic()
-
-        return on_command
+    def _obey(self) -> None:
+        """Take in the newest command of each robot."""
+        for index, orders in enumerate(self._orders):
+            for message, waited in orders.read():
+                command = np.array([message.twist.linear.x, message.twist.angular.z])
+                if not np.isfinite(command).all():
+                    self.get_logger().error(f"{self.names[index]}/cmd_vel is not finite; the base brakes")
+                    command = np.zeros(2)
+                self._commands[index] = command
+                self._commanded[index] = time.monotonic() - waited
 
     def _on_fault(self, message: String) -> None:
         try:
@@ -122,8 +127,10 @@ class Simulator(Node):
             self._tick()
 
     def _tick(self) -> None:
+        self._obey()
         silent = time.monotonic() - self._commanded > self.config.command_timeout / self.config.real_time_factor
-        self._charge()
+        if self._ticks % SCAN_TICKS == 0:
+            self._charge()
         self.simulation.advance(np.where(silent[:, None], 0.0, self._commands), TICK)
         self._ticks += 1
         stamp = _stamp(self.simulation.time)

@@ -19,28 +19,22 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
 from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
+from dyna_nav.nodes.inbox import NO_EVENTS, NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import run
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
-from dyna_nav.safety.inputs import LaserMount, stamp_seconds
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from dyna_nav.safety.inputs import LaserMount, clock_on_arrival, stamp_seconds
 
 _LAST_ZEROS = 5  # zero commands to every robot before the gate leaves
-# For subscriptions that hear every publisher, or need not hear some: the warnings of a mismatch would cost, each time
-# that the executor waits, as much as the subscription itself.
-_NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 _ERRORS = (causes.EMERGENCY_STOP, causes.ODOMETRY_BAD, causes.SCAN_BAD, causes.COMMAND_BAD)
 
 
@@ -68,13 +62,18 @@ class GatedRobot:
         self._published = -math.inf
         topic = f"{name}/{{}}".format if name else str
         self._frame = topic(parameters.frame)
-        self._publisher = node.create_publisher(
-            TwistStamped if parameters.cmd_vel_stamped else Twist, topic("cmd_vel"), QoSProfile(depth=1)
+        newest = QoSProfile(depth=1)
+
+        def publisher(message_type: type, short: str) -> Publisher:
+            return node.create_publisher(message_type, topic(short), newest, event_callbacks=NO_PUBLISHER_EVENTS)
+
+        self._publisher = publisher(TwistStamped if parameters.cmd_vel_stamped else Twist, "cmd_vel")
+        self._executed = publisher(TwistStamped, "cmd_vel_executed")
+        node.create_subscription(
+            TwistStamped, topic("cmd_vel_planned"), self._on_command, newest, event_callbacks=NO_EVENTS
         )
-        self._executed = node.create_publisher(TwistStamped, topic("cmd_vel_executed"), QoSProfile(depth=1))
-        node.create_subscription(TwistStamped, topic("cmd_vel_planned"), self._on_command, QoSProfile(depth=1))
-        for kind, short, callback in ((Odometry, "odom", self._on_odometry), (LaserScan, "scan", self._on_scan)):
-            node.create_subscription(kind, topic(short), callback, qos_profile_sensor_data, event_callbacks=_NO_EVENTS)
+        self._odometry = Inbox(node, Odometry, topic("odom"))
+        self._scan = Inbox(node, LaserScan, topic("scan"))
         node.watch_emergency_stop(topic("emergency_stop"), (self,))
 
     def decide(self, answering_command: bool) -> None:
@@ -82,6 +81,7 @@ class GatedRobot:
 
         A robot that is held hears zero at no less than half the node's rate.
         """
+        self._look()
         now = time.monotonic()
         decision, before = self.gate.decide(now), self.decision
         self.decision = decision
@@ -136,14 +136,15 @@ class GatedRobot:
         self.gate.on_command(message.twist, time.monotonic(), stamp, self._clock())
         self.decide(answering_command=True)
 
-    def _on_odometry(self, message: Odometry) -> None:
-        self.gate.on_odometry(message, time.monotonic(), self._clock())
+    def _look(self) -> None:
+        """Take in what odometry and laser said since, each as of when it was received."""
+        for inbox, take in ((self._odometry, self.gate.on_odometry), (self._scan, self.gate.on_scan)):
+            for message, waited in inbox.read():
+                clock = clock_on_arrival(self._clock(), stamp_seconds(message.header.stamp), waited)
+                take(message, time.monotonic() - waited, clock)
 
-    def _on_scan(self, message: LaserScan) -> None:
-        self.gate.on_scan(message, time.monotonic(), self._clock())
 
-
-class VelocityGateNode(Node):
+class VelocityGateNode(ClockOnDemand, Node):
     """All gates of one machine. Raises ValueError for a parameter out of its range."""
 
     def __init__(self) -> None:
@@ -183,7 +184,7 @@ class VelocityGateNode(Node):
 
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Bool, topic, obey, QoSProfile(depth=10))
-        self.create_subscription(Bool, topic, obey, latched, event_callbacks=_NO_EVENTS)
+        self.create_subscription(Bool, topic, obey, latched, event_callbacks=NO_EVENTS)
 
     def on_change(self, robot: GatedRobot, decision: GateDecision) -> None:
         """Report a robot that was stopped or may go on, at once."""

@@ -74,6 +74,7 @@ class PlanReport:
     plans: np.ndarray  # [n, horizon + 1, 3] poses, map frame
     breaker_open: np.ndarray  # [n] bool
     prediction_error: np.ndarray  # [n] rolling, normalised units; NaN before the first step
+    unjudged: np.ndarray  # [n] odometry [Hz] of a robot whose driving could not be judged for long; NaN: it can
 
 
 class Dyna2Controller:
@@ -163,7 +164,13 @@ class Dyna2Controller:
         self._time = math.nan  # of the last observation [s]
         no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
         self._unwatched = Assessment(
-            novel=no, reason=("",) * robots, distrusted=no, speed_scale=np.ones(robots), score=unknown, error=unknown
+            novel=no,
+            reason=("",) * robots,
+            distrusted=no,
+            speed_scale=np.ones(robots),
+            score=unknown,
+            error=unknown,
+            unjudged=unknown,
         )
         if self._vigilance is not None:
             self.warnings += self._vigilance.reset(site, robots)
@@ -245,6 +252,7 @@ class Dyna2Controller:
             plans=plan.path,
             breaker_open=found.distrusted,
             prediction_error=found.error,
+            unjudged=found.unjudged,
         )
         return commands
 

@@ -2,7 +2,8 @@
 
 Every real step is compared with what the ensemble expected of it. The normalised residual goes to the OOD detector,
 which asks for a safe-stop when the state is novel; the squared error goes to the circuit breaker, which takes planning
-away from a model that is wrong too often.
+away from a model that is wrong too often. A robot whose steps cannot be compared for long drives at the breaker's
+reduced speed: nobody would notice that its wheels slip.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP
 from dyna_nav.ood import OODDetector
 from dyna_nav.safety.circuit_breaker import CircuitBreaker, CircuitBreakerConfig
+from dyna_nav.safety.unjudged import UnjudgedDriving
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.residual import ResidualTracker
 from dyna_nav.world_model.runtime import WorldModel
@@ -30,6 +32,7 @@ class Assessment:
     speed_scale: np.ndarray  # [n] share of full speed that may be driven
     score: np.ndarray  # [n] of the OOD detector
     error: np.ndarray  # [n] rolling squared prediction error, normalised units
+    unjudged: np.ndarray  # [n] odometry [Hz] of a robot that drove for long without being judged; NaN: it is judged
 
 
 class Vigilance:
@@ -50,6 +53,8 @@ class Vigilance:
         self._residuals = ResidualTracker(self._model, site, robots)
         self._detector = OODDetector(self._bundle, site, self._provider)
         self._breaker = CircuitBreaker(robots, self._model.training_error, self._config)
+        self._unjudged = UnjudgedDriving(robots, self._config.unjudged)
+        self._drives = np.zeros(robots, bool)  # since the last cycle
         return list(self._detector.warnings)
 
     def watch(self, observation: Observation) -> Assessment:
@@ -57,13 +62,17 @@ class Vigilance:
         residual, error = self._residuals.update(observation, STEP)
         report = self._detector.update(observation, residual)
         trusted = self._breaker.update(error)
+        measured = np.broadcast_to(observation.time - observation.pose_age, len(error))
+        unjudged = self._unjudged.update(np.isfinite(residual).all(axis=1), self._drives, measured)
+        slow = np.where(np.isnan(unjudged), 1.0, self._config.reduced_speed)
         return Assessment(
             novel=report.novel,
             reason=report.reason,
             distrusted=~trusted,
-            speed_scale=self._breaker.speed_scale,
+            speed_scale=np.minimum(self._breaker.speed_scale, slow),
             score=report.score,
             error=self._breaker.error,
+            unjudged=unjudged,
         )
 
     def executed(self, commands: np.ndarray) -> None:
@@ -73,3 +82,4 @@ class Vigilance:
     def commanded(self, observation: Observation, commands: np.ndarray) -> None:
         """What was sent [n, 2] (m/s, rad/s) for that observation: the next one is judged by it."""
         self._residuals.commanded(observation, commands)
+        self._drives = (commands != 0.0).any(axis=1)

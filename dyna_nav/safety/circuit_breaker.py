@@ -32,6 +32,9 @@ class CircuitBreakerConfig:
     warm_up: float = parameter(1.0, "shortest driving time before it may open [s]", minimum=0, maximum=600)
     trial: float = parameter(2.0, "time under the lower limit before each step back [s]", minimum=0, maximum=600)
     reduced_speed: float = parameter(0.5, "share of full speed unless closed", minimum=0.05, maximum=1)
+    unjudged: float = parameter(
+        10.0, "driving time without a step that can be judged, then reduced speed [s]", minimum=1, maximum=600
+    )
 
 
 class CircuitBreaker:

@@ -48,6 +48,14 @@ def stamp_seconds(stamp: Any) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
+def clock_on_arrival(clock: float, stamp: float, waited: float) -> float:
+    """What the clock, which says `clock` [s] now, said when a message with a stamp [s] came that `waited` [s] since.
+
+    Simulated time may have stood still meanwhile: waiting alone does not put a stamp ahead of the clock.
+    """
+    return max(clock - waited, min(clock, stamp))
+
+
 def stamp_fault(topic: str, stamp: float, clock: float | None, limits: InputLimits = LIMITS) -> str | None:
     """A stamp [s] that does not fit the clock [s]: too old, too far ahead, or never set."""
     if clock is None:
