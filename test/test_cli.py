@@ -57,6 +57,8 @@ def broken_map(tmp_path):
         (["--model", "/nowhere/model"], "/nowhere/model"),
         (["--robots", "19"], "19 robots"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
+        (["--json", "/"], "/ cannot be written: it is a folder"),
+        (["--picture", "/proc/fleet.png"], "/proc/fleet.png cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named, capsys):

@@ -103,6 +103,9 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--site", "random:many"], "random:many"),
         (["--robots", "60"], "use fewer robots"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
+        (["--json", "/proc/out.json"], "/proc/out.json cannot be written"),
+        (["--trips-table", "/"], "/ cannot be written: it is a folder"),
+        (["--plots", "/proc/plots"], "folder /proc/plots cannot be made"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named, small, capsys):

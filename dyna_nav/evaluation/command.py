@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dyna_nav.whole_file import check_writable, make_folder
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -62,11 +64,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     site_name = arguments.map or arguments.site
     # What cannot be run or written is said before anything starts.
     for file in filter(None, (arguments.json, arguments.trips_table)):
-        _check_writable(Path(file))
+        check_writable(file)
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 
-        Path(arguments.plots).mkdir(parents=True, exist_ok=True)
+        make_folder(arguments.plots)
     site = benchmark.check(scenario, site_name, controllers, seeds)
 
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
@@ -84,14 +86,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         for path in draw_all(Path(arguments.plots), site, results, scenario.name):
             print(f"{path}: written")
     return 0
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a file that could not be written, before hours are spent. Raises OSError naming it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: folder {path.parent} does not exist; create it")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"{path} cannot be written; give another file")
 
 
 def count(text: str) -> int:

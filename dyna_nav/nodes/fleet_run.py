@@ -27,6 +27,7 @@ from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summa
 from dyna_nav.nodes.fleet_view import make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.site import Site, resolve_site
+from dyna_nav.whole_file import check_writable
 from dyna_nav.world_model import load_bundle
 
 RESTARTED = ("planner", "velocity_gate")
@@ -87,8 +88,7 @@ def check(options: FleetOptions) -> Site:
         load_bundle(options.model or None)
     TripStream(site, options.robots, TripConfig())
     for file in filter(None, (options.json, options.picture)):
-        if not Path(file).absolute().parent.is_dir():
-            raise ValueError(f"{file} cannot be written: there is no folder {Path(file).absolute().parent}")
+        check_writable(file)
     return site
 
 
@@ -226,13 +226,13 @@ class FleetRun:
             self._executor.spin_once(timeout_sec=0.0)
 
     def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
-        """Write what was asked for, say how it went, and return the exit status."""
+        """Say how it went, write what was asked for, and return the exit status."""
+        print(summary(outcome))
+        print(f"logs: {self.folder}")
         if self.options.json:
             write_json(outcome, self.options.json)
         if self.options.picture:
             draw_picture(self.site, self.monitor, outcome, self.options.picture)
-        print(summary(outcome))
-        print(f"logs: {self.folder}")
         if failure is not None:
             print(f"dyna-nav fleet: {failure}", file=sys.stderr)
             return 1
