@@ -56,9 +56,7 @@ class AmclCorrection:
         self._correction: np.ndarray | None = None
         self._corrected_at = 0.0  # way driven when the correction was made [m]
         self._refused = f"{self._topic}: nothing received; start the localisation and give it an initial pose"
-        self._subscription = node.create_subscription(
-            PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST
-        )
+        self._subscription = node.create_subscription(PoseWithCovarianceStamped, self._topic, self._on_pose, NEWEST)
         self._speak = node.create_client(Empty, f"{robot}/request_nomotion_update")
         self._asked = -math.inf  # odometry stamp at the last request [s]
 
