@@ -56,6 +56,7 @@ def broken_map(tmp_path):
         (["--map", "random:many"], "random:many"),
         (["--model", "/nowhere/model"], "/nowhere/model"),
         (["--robots", "19"], "19 robots"),
+        (["--trips", "1000001"], "trips is 1000001; it must lie in [0, 1000000]"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/"], "/ cannot be written: it is a folder"),
         (["--picture", "/proc/fleet.png"], "/proc/fleet.png cannot be written"),

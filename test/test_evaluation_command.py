@@ -102,6 +102,9 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--map", "/nowhere/hall.yaml"], "/nowhere/hall.yaml"),
         (["--site", "random:many"], "random:many"),
         (["--robots", "60"], "use fewer robots"),
+        (["--robots", "65"], "robots is 65; it must lie in [1, 64]"),
+        (["--trips", "100001"], "trips is 100001; it must lie in [1, 100000]"),
+        (["--controllers", "bad=evaluation_worlds:Leaving"], "controller 'bad' cannot be made: no licence"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/proc/out.json"], "/proc/out.json cannot be written"),
         (["--trips-table", "/"], "/ cannot be written: it is a folder"),
@@ -123,6 +126,12 @@ def test_what_is_refused_in_a_process_of_its_own_is_one_sentence_too(small, caps
     words = capsys.readouterr()
     assert sentences(words.err) == 1
     assert "controller 'bad' on seed" in words.err
+
+
+def test_a_controller_that_leaves_does_not_take_the_evaluation_with_it(small):
+    bad = "bad=evaluation_worlds:Exiting"
+    with pytest.raises(RuntimeError, match=r"controller 'bad' on seed 1 at 0\.0 s failed in act: SystemExit"):
+        evaluate("--scenario", small, "--controllers", bad, "--jobs", 1)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -153,7 +162,15 @@ def kill_oneself(job, tell):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--robots", "0"], ["--trips", "x"], ["--seeds", "5-1"], ["--seeds", "1-"], ["--jobs", "0"]]
+    "arguments",
+    [
+        ["--robots", "0"],
+        ["--trips", "x"],
+        ["--seeds", "5-1"],
+        ["--seeds", "1-"],
+        ["--seeds", "1-99999999"],
+        ["--jobs", "0"],
+    ],
 )
 def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
     with pytest.raises(SystemExit) as end:

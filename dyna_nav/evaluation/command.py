@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dyna_nav.whole_file import check_writable, make_folder
 
+MOST_SEEDS = 10_000
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -90,7 +91,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def count(text: str) -> int:
     """A whole number of at least 1. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
@@ -107,4 +108,7 @@ def parse_seeds(text: str) -> list[int]:
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise ValueError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
-    return list(range(int(match[1]), int(match[2] or match[1]) + 1))
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last - first >= MOST_SEEDS:
+        raise ValueError(f"{text!r} are {last - first + 1} seeds; give at most {MOST_SEEDS}")
+    return list(range(first, last + 1))

@@ -82,7 +82,10 @@ def make_controller(name: ControllerName) -> Controller:
         inspect.signature(made).bind(**registered.options)
     except TypeError as error:
         raise ValueError(f"controller {name.label!r} cannot be made from {registered.target}: {error}") from None
-    controller = made(**registered.options)
+    try:
+        controller = made(**registered.options)
+    except (ValueError, OSError) as error:  # a sentence of its own; of any other mistake the traceback says more
+        raise ValueError(f"controller {name.label!r} cannot be made: {error}") from error
     missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
     if missing:
         raise ValueError(f"controller {name.label!r} has no method {' and no '.join(missing)}; see the contract")

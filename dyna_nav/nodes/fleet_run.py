@@ -26,6 +26,7 @@ from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
 from dyna_nav.nodes.fleet_view import make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
+from dyna_nav.parameters import check as check_ranges
 from dyna_nav.site import Site, resolve_site
 from dyna_nav.whole_file import check_writable
 from dyna_nav.world_model import load_bundle
@@ -86,7 +87,9 @@ def check(options: FleetOptions) -> Site:
     site = resolve_site(options.map)
     if not options.controller:
         load_bundle(options.model or None)
-    TripStream(site, options.robots, TripConfig())
+    trips = TripConfig(trips=options.trips, seed=options.seed)
+    check_ranges(trips)
+    TripStream(site, options.robots, trips)
     for file in filter(None, (options.json, options.picture)):
         check_writable(file)
     return site
