@@ -209,6 +209,15 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_install(small, tmp_
     assert sentences(words) == 1
 
 
+def test_a_missing_package_of_an_outsider_is_one_sentence_that_says_what_to_install(small, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "dyna_nav.outsiders.orca", raising=False)
+    monkeypatch.setitem(sys.modules, "pyrvo", None)  # as if it were not there
+    assert evaluate("--scenario", small, "--controllers", "orca") == 2
+    words = capsys.readouterr().err
+    assert "pip install 'dyna_nav[outsiders]'" in words
+    assert sentences(words) == 1
+
+
 def test_names_of_controllers():
     names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
     assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]

@@ -17,10 +17,14 @@ from dyna_nav.mdp import RobotModel
 
 @dataclass(frozen=True)
 class Registered:
-    """A controller with a name of its own: its class (or what makes one) as module:Class, and with which options."""
+    """A controller with a name of its own: its class (or what makes one) as module:Class, and with which options.
+
+    extra: what has to be installed for it beside the evaluation, as an extra of the package.
+    """
 
     target: str
     options: dict[str, Any] = field(default_factory=dict)
+    extra: str = ""
 
 
 REGISTERED = {
@@ -31,9 +35,9 @@ REGISTERED = {
     "random-shooting": Registered("dyna_nav.planning.alternatives.controllers:RandomShootingController"),
     "cem": Registered("dyna_nav.planning.alternatives.controllers:CEMController"),
     "mcts": Registered("dyna_nav.planning.alternatives.controllers:MCTSController"),
-    "mppi": Registered("dyna_nav.outsiders.mppi:LearnedMPPI"),
-    "mppi-kinematic": Registered("dyna_nav.outsiders.mppi:KinematicMPPI"),
-    "orca": Registered("dyna_nav.outsiders.orca:OrcaController"),
+    "mppi": Registered("dyna_nav.outsiders.mppi:LearnedMPPI", extra="outsiders"),
+    "mppi-kinematic": Registered("dyna_nav.outsiders.mppi:KinematicMPPI", extra="outsiders"),
+    "orca": Registered("dyna_nav.outsiders.orca:OrcaController", extra="outsiders"),
 }
 
 
@@ -77,7 +81,7 @@ def make_controller(name: ControllerName) -> Controller:
     Raises ValueError, one sentence, for a class that cannot be found or made, or lacks the contract's methods.
     """
     registered = REGISTERED.get(name.target, Registered(name.target))
-    made = _found(registered.target, name.label)
+    made = _found(registered, name.label)
     try:
         inspect.signature(made).bind(**registered.options)
     except TypeError as error:
@@ -92,15 +96,17 @@ def make_controller(name: ControllerName) -> Controller:
     return controller
 
 
-def _found(target: str, label: str) -> Callable[..., Any]:
+def _found(registered: Registered, label: str) -> Callable[..., Any]:
     """What module:Class names. Raises ValueError when it is not there."""
+    target = registered.target
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module, _, path = target.partition(":")
     try:
         found: Any = importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f"controller {label!r} cannot be imported: {error}") from None
+        remedy = f"; install it with: pip install 'dyna_nav[{registered.extra}]'" if registered.extra else ""
+        raise ValueError(f"controller {label!r} cannot be imported: {error}{remedy}") from None
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")
