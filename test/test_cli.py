@@ -58,6 +58,8 @@ def broken_map(tmp_path):
         (["--map", "random:many"], "random:many"),
         (["--model", "/nowhere/model"], "/nowhere/model"),
         (["--robots", "19"], "19 robots"),
+        (["--controller", "nowhere:Class"], "controller 'nowhere:Class' cannot be imported: No module named 'nowhere'"),
+        (["--controller", "astar"], "controller 'astar' cannot be used: it must be named as module:Class"),
         (["--trips", "1000001"], "trips is 1000001; it must lie in [0, 1000000]"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/"], "/ cannot be written: it is a folder"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dyna_nav.cli import main
-from dyna_nav.evaluation.controllers import make_controller, parse_controllers
+from dyna_nav.evaluation.controllers import make_named, parse_controllers
 from dyna_nav.evaluation.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -221,4 +221,4 @@ def test_a_missing_package_of_an_outsider_is_one_sentence_that_says_what_to_inst
 def test_names_of_controllers():
     names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
     assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]
-    assert make_controller(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"
+    assert make_named(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"

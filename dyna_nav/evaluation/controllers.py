@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import os
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dyna_nav.controller import Controller
+from dyna_nav.controller import Controller, make_controller
 from dyna_nav.mdp import RobotModel
 
 
@@ -75,42 +70,8 @@ def parse_controllers(text: str) -> list[ControllerName]:
     return names
 
 
-def make_controller(name: ControllerName) -> Controller:
-    """A new controller; modules are also looked for in the current folder.
-
-    Raises ValueError, one sentence, for a class that cannot be found or made, or lacks the contract's methods.
-    """
+def make_named(name: ControllerName) -> Controller:
+    """A new controller. Raises ValueError, one sentence, as :func:`dyna_nav.controller.make_controller` does."""
     registered = REGISTERED.get(name.target, Registered(name.target))
-    made = _found(registered, name.label)
-    try:
-        inspect.signature(made).bind(**registered.options)
-    except TypeError as error:
-        raise ValueError(f"controller {name.label!r} cannot be made from {registered.target}: {error}") from None
-    try:
-        controller = made(**registered.options)
-    except (ValueError, OSError) as error:  # a sentence of its own; of any other mistake the traceback says more
-        raise ValueError(f"controller {name.label!r} cannot be made: {error}") from error
-    missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
-    if missing:
-        raise ValueError(f"controller {name.label!r} has no method {' and no '.join(missing)}; see the contract")
-    return controller
-
-
-def _found(registered: Registered, label: str) -> Callable[..., Any]:
-    """What module:Class names. Raises ValueError when it is not there."""
-    target = registered.target
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    module, _, path = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        remedy = f"; install it with: pip install 'dyna_nav[{registered.extra}]'" if registered.extra else ""
-        raise ValueError(f"controller {label!r} cannot be imported: {error}{remedy}") from None
-    for attribute in path.split("."):
-        if not hasattr(found, attribute):
-            raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")
-        found = getattr(found, attribute)
-    if not callable(found):
-        raise ValueError(f"controller {label!r} cannot be used: {target} is no class")
-    return found
+    remedy = f"; install it with: pip install 'dyna_nav[{registered.extra}]'" if registered.extra else ""
+    return make_controller(registered.target, name.label, remedy, **registered.options)

@@ -21,10 +21,11 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from dyna_nav.controller import make_controller
 from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
-from dyna_nav.nodes.fleet_view import make_view
+from dyna_nav.nodes.fleet_view import in_words, make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import check as check_ranges
 from dyna_nav.site import Site, resolve_site
@@ -85,7 +86,11 @@ def run_fleet(options: FleetOptions) -> int:
 def check(options: FleetOptions) -> Site:
     """The site, after everything that a run needs was found usable. Raises ValueError or OSError, one sentence."""
     site = resolve_site(options.map)
-    if not options.controller:
+    if options.controller:
+        controller = make_controller(options.controller)
+        if hasattr(controller, "close"):
+            controller.close()
+    else:
         load_bundle(options.model or None)
     trips = TripConfig(trips=options.trips, seed=options.seed)
     check_ranges(trips)
@@ -189,7 +194,10 @@ class FleetRun:
             raise RunFailed(f"the planner could not be configured; its last words:\n{words}")
         if self.monitor.first_command_s is None and time.monotonic() - self.monitor.began > PATIENCE:
             words = self.children["planner"].last_words()
-            raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")
+            robots = ", ".join(f"{name} {in_words(self.monitor, name)}" for name in self.monitor.names)
+            raise RunFailed(
+                f"no robot was given a command within {PATIENCE:g} s ({robots}); the planner's last words:\n{words}"
+            )
 
     def _end_what_hangs(self, view) -> None:
         """Kill a planner or gate that has fallen silent; raise RunFailed for such a simulator."""
