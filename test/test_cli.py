@@ -63,6 +63,7 @@ def broken_map(tmp_path):
         (["--trips", "1000001"], "trips is 1000001; it must lie in [0, 1000000]"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/"], "/ cannot be written: it is a folder"),
+        (["--memory", "/proc/memory"], "folder /proc/memory cannot be made"),
         (["--picture", "/proc/fleet.png"], "/proc/fleet.png cannot be written"),
     ],
 )

@@ -23,13 +23,14 @@ from rclpy.signals import SignalHandlerOptions
 
 from dyna_nav.controller import make_controller
 from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
+from dyna_nav.nodes.controllers import memory_folder
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
 from dyna_nav.nodes.fleet_view import in_words, make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import check as check_ranges
 from dyna_nav.site import Site, resolve_site
-from dyna_nav.whole_file import check_writable
+from dyna_nav.whole_file import check_writable, make_folder
 from dyna_nav.world_model import load_bundle
 
 RESTARTED = ("planner", "velocity_gate")
@@ -97,6 +98,8 @@ def check(options: FleetOptions) -> Site:
     TripStream(site, options.robots, trips)
     for file in filter(None, (options.json, options.picture)):
         check_writable(file)
+    if memory := memory_folder(options.memory):
+        make_folder(memory)
     return site
 
 
