@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -44,3 +49,46 @@ class Controller(Protocol):
 
     def act(self, observation: Observation) -> np.ndarray:
         """Commands [robots, 2]: forward speed [m/s] and turn rate [rad/s]."""
+
+
+def make_controller(target: str, label: str = "", remedy: str = "", **options: Any) -> Controller:
+    """A new controller of what ``module:Class`` names; modules are also looked for in the current folder.
+
+    label: its name in errors (default: the target). remedy: what follows when it cannot be imported. options
+    are handed to the class. Raises ValueError, one sentence, for what cannot be found or made, or lacks the contract's
+    methods.
+    """
+    label = label or target
+    made = _found(target, label, remedy)
+    try:
+        inspect.signature(made).bind(**options)
+    except TypeError as error:
+        raise ValueError(f"controller {label!r} cannot be made from {target}: {error}") from None
+    try:
+        controller = made(**options)
+    except (ValueError, OSError) as error:  # a sentence of its own; of any other mistake the traceback says more
+        raise ValueError(f"controller {label!r} cannot be made: {error}") from error
+    missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
+    if missing:
+        raise ValueError(f"controller {label!r} has no method {' and no '.join(missing)}; see the contract")
+    return controller
+
+
+def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
+    """What module:Class names. Raises ValueError when it is not there."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    module, _, path = target.partition(":")
+    if not module or not path:
+        raise ValueError(f"controller {label!r} cannot be used: it must be named as module:Class")
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"controller {label!r} cannot be imported: {error}{remedy}") from None
+    for attribute in path.split("."):
+        if not hasattr(found, attribute):
+            raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")
+        found = getattr(found, attribute)
+    if not callable(found):
+        raise ValueError(f"controller {label!r} cannot be used: {target} is no class")
+    return found

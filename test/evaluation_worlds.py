@@ -80,6 +80,27 @@ class NeedsArguments(Standing):
         self.model = model
 
 
+class Leaving(Standing):
+    """Cannot be made."""
+
+    def __init__(self):
+        raise ValueError("no licence")
+
+
+class Exiting(Standing):
+    """Would end the whole process."""
+
+    def act(self, observation):
+        sys.exit(0)
+
+
+class Silent(Standing):
+    """Forgets to return its commands."""
+
+    def act(self, observation):
+        super().act(observation)
+
+
 class Speechless:
     """Has no act()."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +58,13 @@ def broken_map(tmp_path):
         (["--map", "random:many"], "random:many"),
         (["--model", "/nowhere/model"], "/nowhere/model"),
         (["--robots", "19"], "19 robots"),
+        (["--controller", "nowhere:Class"], "controller 'nowhere:Class' cannot be imported: No module named 'nowhere'"),
+        (["--controller", "astar"], "controller 'astar' cannot be used: it must be named as module:Class"),
+        (["--trips", "1000001"], "trips is 1000001; it must lie in [0, 1000000]"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
+        (["--json", "/"], "/ cannot be written: it is a folder"),
+        (["--memory", "/proc/memory"], "folder /proc/memory cannot be made"),
+        (["--picture", "/proc/fleet.png"], "/proc/fleet.png cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named, capsys):
@@ -72,6 +80,42 @@ def test_a_broken_map_or_bundle_is_one_sentence_and_exit_status_2(broken_map, br
     assert "gone.pgm" in capsys.readouterr().err
     assert main(["fleet", "--headless", "--map", "random:3", "--model", broken_bundle]) == 2
     assert broken_bundle in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--out", __file__], f"--out {__file__} is a file"),
+        (["--out", "/proc/model/default"], "folder /proc/model cannot be made"),
+        (["--work", "/proc/train"], "folder /proc/train cannot be made"),
+        (["--docs", "/proc/docs"], "folder /proc/docs cannot be made"),
+    ],
+)
+def test_a_training_that_could_not_be_written_is_refused_before_it_begins(
+    arguments, named, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # whether torch is here or not
+    assert main(["train", "--quick", "--work", str(tmp_path / "work"), *arguments]) == 2
+    words = capsys.readouterr().err
+    assert named in words
+    assert words.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--processes", "-4"], ["--seed", "-1"], ["--transitions", "4999"]])
+def test_a_bad_flag_of_the_training_is_refused_with_its_value(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", *arguments])
+    assert end.value.code == 2
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_the_training_names_the_package_that_it_misses_and_an_extra_that_exists(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["train", "--quick"]) == 2
+    words = capsys.readouterr().err
+    assert "torch is not installed" in words
+    extra = re.search(r"dyna_nav\[(\w+)\]", words).group(1)
+    assert f'"{extra}": [' in (Path(__file__).resolve().parent.parent / "setup.py").read_text()
 
 
 @pytest.mark.parametrize("arguments", [["--robots", "0"], ["--trips", "-1"], ["--duration", "x"], ["--seed", "1.5"]])

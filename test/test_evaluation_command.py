@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dyna_nav.cli import main
-from dyna_nav.evaluation.controllers import make_controller, parse_controllers
+from dyna_nav.evaluation.controllers import make_named, parse_controllers
 from dyna_nav.evaluation.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,13 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--map", "/nowhere/hall.yaml"], "/nowhere/hall.yaml"),
         (["--site", "random:many"], "random:many"),
         (["--robots", "60"], "use fewer robots"),
+        (["--robots", "65"], "robots is 65; it must lie in [1, 64]"),
+        (["--trips", "100001"], "trips is 100001; it must lie in [1, 100000]"),
+        (["--controllers", "bad=evaluation_worlds:Leaving"], "controller 'bad' cannot be made: no licence"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
+        (["--json", "/proc/out.json"], "/proc/out.json cannot be written"),
+        (["--trips-table", "/"], "/ cannot be written: it is a folder"),
+        (["--plots", "/proc/plots"], "folder /proc/plots cannot be made"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named, small, capsys):
@@ -120,6 +126,12 @@ def test_what_is_refused_in_a_process_of_its_own_is_one_sentence_too(small, caps
     words = capsys.readouterr()
     assert sentences(words.err) == 1
     assert "controller 'bad' on seed" in words.err
+
+
+def test_a_controller_that_leaves_does_not_take_the_evaluation_with_it(small):
+    bad = "bad=evaluation_worlds:Exiting"
+    with pytest.raises(RuntimeError, match=r"controller 'bad' on seed 1 at 0\.0 s failed in act: SystemExit"):
+        evaluate("--scenario", small, "--controllers", bad, "--jobs", 1)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -150,7 +162,15 @@ def kill_oneself(job, tell):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--robots", "0"], ["--trips", "x"], ["--seeds", "5-1"], ["--seeds", "1-"], ["--jobs", "0"]]
+    "arguments",
+    [
+        ["--robots", "0"],
+        ["--trips", "x"],
+        ["--seeds", "5-1"],
+        ["--seeds", "1-"],
+        ["--seeds", "1-99999999"],
+        ["--jobs", "0"],
+    ],
 )
 def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
     with pytest.raises(SystemExit) as end:
@@ -189,7 +209,16 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_install(small, tmp_
     assert sentences(words) == 1
 
 
+def test_a_missing_package_of_an_outsider_is_one_sentence_that_says_what_to_install(small, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "dyna_nav.outsiders.orca", raising=False)
+    monkeypatch.setitem(sys.modules, "pyrvo", None)  # as if it were not there
+    assert evaluate("--scenario", small, "--controllers", "orca") == 2
+    words = capsys.readouterr().err
+    assert "pip install 'dyna_nav[outsiders]'" in words
+    assert sentences(words) == 1
+
+
 def test_names_of_controllers():
     names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
     assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]
-    assert make_controller(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"
+    assert make_named(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"

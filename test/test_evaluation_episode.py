@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_worlds import NotANumber, Picky, Raising, Standing, WrongShape, course, drive
+from evaluation_worlds import NotANumber, Picky, Raising, Silent, Standing, WrongShape, course, drive
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.benchmark import summarise
@@ -94,6 +94,7 @@ def test_a_refused_goal_is_an_unfinished_trip_and_the_run_goes_on():
 @pytest.mark.parametrize(
     ("controller", "named"),
     [
+        (Silent(), r"controller 'tested' on seed 1 at 0.0 s: act returned nothing; it must return an array \[2, 2\]"),
         (WrongShape(), r"controller 'tested' on seed 1 at 0.0 s: act returned shape \[2\]; it must be \[2, 2\]"),
         (NotANumber(), r"controller 'tested' on seed 1 at 0.0 s: act commands \[nan, nan\] for robot 0"),
     ],

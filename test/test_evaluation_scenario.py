@@ -118,8 +118,15 @@ def test_an_aisle_lies_between_two_walls():
 
 
 def test_a_robot_that_does_not_exist_cannot_stall():
-    with pytest.raises(ValueError, match="event stall names robot 7; there are robots 0 to 3"):
+    with pytest.raises(ValueError, match="event stall names robot 7; there are 0 to 3"):
         course(resolve_site("default"), events=(Event(1.0, stall=Stall(robot=7)),))
+
+
+def test_a_pallet_in_a_wall_is_refused_with_the_scenario_it_stands_in():
+    with pytest.raises(
+        ValueError, match=r"scenario 'test': a pallet at \(0.00, 0.00\) .* give its event pallet another"
+    ):
+        course(resolve_site("default"), events=(Event(1.0, pallet=PalletLeft(x=0.0, y=0.0)),))
 
 
 def test_the_course_depends_on_the_seed_alone():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from dyna_nav.nodes.parameters import declare_parameters
+from dyna_nav.nodes.process import warn_of_unknown_parameters
 from dyna_nav.parameters import parameter
 
 
@@ -80,6 +83,34 @@ def test_descriptors_carry_range_and_description(make_node):
 def test_a_value_out_of_range_is_refused_with_its_name_and_range(make_node, name, value, complaint):
     with pytest.raises(ValueError, match=complaint):
         declare_parameters(make_node(**{name: value}), Outer)
+
+
+def test_an_empty_list_which_ros_takes_for_no_value_is_refused(make_node):
+    node = make_node()
+    node._parameter_overrides["robots"] = Parameter("robots")  # as `-p robots:=[]` leaves it
+    with pytest.raises(ValueError, match="parameter robots has no value"):
+        declare_parameters(node, Outer)
+
+
+def test_a_misspelt_parameter_is_told(make_node):
+    node, told = make_node(rate=50.0, rat=20.0), []
+    declare_parameters(node, Outer)
+    node.get_logger().warning = told.append
+    warn_of_unknown_parameters(node)
+    assert told == ["configured has no parameter rat; check the spelling"]
+
+
+@pytest.mark.parametrize("content", ["map_publisher: [", "map_publisher: {map: default}", None])
+def test_a_parameter_file_that_ros_cannot_read_is_one_sentence_and_exit_status_2(tmp_path, content):
+    file = tmp_path / "parameters.yaml"
+    if content is not None:
+        file.write_text(content)
+    command = [sys.executable, "-m", "dyna_nav.nodes.map_publisher", "--ros-args", "--params-file", str(file)]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert end.returncode == 2
+    assert end.stderr.splitlines()[-1].startswith("ROS refuses the command line: ")
+    assert str(file) in end.stderr
+    assert "Traceback" not in end.stderr
 
 
 def test_a_refused_value_can_be_corrected_and_read_again(make_node):

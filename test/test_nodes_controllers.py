@@ -58,8 +58,8 @@ def test_a_class_that_answers_with_something_else_is_told_so(site):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("nowhere:Class", "must be module:Class"), ("io:Nothing", "must be module:Class"),
-     ("io:FileIO", "must be module:Class"), ("io:StringIO", "no reset, no assign, no act")],
+    [("nowhere:Class", "cannot be imported"), ("io:Nothing", "module io has no Nothing"), ("astar", "as module:Class"),
+     ("io:FileIO", "missing a required argument"), ("io:StringIO", "no method reset and no assign and no act")],
 )  # fmt: skip
 def test_what_is_no_controller_is_refused_in_one_sentence(site, name, says):
     with pytest.raises(ValueError, match=says):

@@ -181,6 +181,11 @@ def site():
     return resolve_site("random:3")
 
 
+def test_a_charge_that_is_never_enough_is_refused(site):
+    with pytest.raises(ValueError, match=r"battery_low is 0\.9; it must not exceed battery_full, 0\.5"):
+        TripStream(site, 1, TripConfig(battery_low=0.9, battery_full=0.5))
+
+
 class Fleet:
     """Robots that are wherever their trips send them, some time later."""
 

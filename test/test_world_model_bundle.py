@@ -70,6 +70,11 @@ def test_other_features_of_the_detector_are_refused(folder):
     assert str(folder / MANIFEST) in message
 
 
+def test_a_manifest_that_does_not_count_the_networks_is_refused(folder):
+    edit(folder / MANIFEST, training={})
+    assert "training.ensemble.members is None" in refusal(folder)
+
+
 def test_a_forged_version_is_refused(folder):
     edit(folder / MANIFEST, version="0" * 12)
     assert "version" in refusal(folder)

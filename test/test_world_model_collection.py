@@ -1,7 +1,5 @@
 """Collected experience: reproducible, resumable, and consistent with what the robot would have encoded."""
 
-import argparse
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,6 @@ pytest.importorskip("mujoco")
 
 from dyna_nav.mdp import Reward
 from dyna_nav.simulation.timing import Timing
-from dyna_nav.world_model import train_command
 from dyna_nav.world_model.collection import (
     Episode,
     EpisodePlan,
@@ -78,12 +75,3 @@ def test_a_shard_that_is_there_is_not_recorded_again(episode, tmp_path):
 def test_no_two_parts_of_a_run_share_a_site():
     plans = [plan.site for first in (0, 1000, 2000) for plan in plan_episodes(40_000, first, 500)]
     assert len(set(plans)) == len(plans)
-
-
-def test_too_few_transitions_are_refused(tmp_path):
-    pytest.importorskip("torch")
-    parser = argparse.ArgumentParser()
-    train_command.add_arguments(parser)
-    work = tmp_path / "work"
-    assert train_command.run(parser.parse_args(["--transitions", "10", "--work", str(work)])) == 2
-    assert not work.exists()

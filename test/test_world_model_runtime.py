@@ -1,5 +1,6 @@
 """The exported model predicts what was trained, on whatever provider runs, and without torch."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -89,6 +90,14 @@ def test_asking_for_tensorrt_where_it_cannot_run_is_said_aloud():
 def test_an_unknown_provider_is_refused():
     with pytest.raises(ValueError, match="parameter provider is 'tpu'"):
         WorldModel(load_bundle(), "tpu")
+
+
+@pytest.mark.parametrize(("network", "says"), [("cut", "no provider of ONNX Runtime can run"), ("vae", "it must take")])
+def test_a_file_that_is_no_such_network_is_refused_by_name(network, says):
+    bundle = load_bundle()
+    content = bundle.vae if network == "vae" else bundle.ensemble[:5000]
+    with pytest.raises(ValueError, match=f"ensemble.onnx: .*{says}"):
+        WorldModel(dataclasses.replace(bundle, ensemble=content), "cpu")
 
 
 def test_the_provider_is_read_back_from_the_session(model):

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from dyna_nav import __version__
-from dyna_nav.evaluation.controllers import ControllerName, make_controller
+from dyna_nav.evaluation.controllers import ControllerName, make_named
 from dyna_nav.evaluation.corridor import corridor_site
 from dyna_nav.evaluation.course import draw_course
 from dyna_nav.evaluation.driver import ControllerError
@@ -63,7 +63,7 @@ def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResu
     in a controller or in the evaluation itself.
     """
     course = draw_course(site_of(job.scenario, job.site), job.scenario, job.seed, RobotModel())
-    episode = Episode(course, make_controller(job.controller), job.controller.label, on_trip=on_trip)
+    episode = Episode(course, make_named(job.controller), job.controller.label, on_trip=on_trip)
     try:
         return episode.run()
     except ControllerError:
@@ -77,7 +77,7 @@ def check(scenario: Scenario, site: str, controllers: list[ControllerName], seed
     found = site_of(scenario, site)
     draw_course(found, scenario, seeds[0], RobotModel())
     for name in controllers:
-        controller = make_controller(name)
+        controller = make_named(name)
         if hasattr(controller, "close"):
             controller.close()
     return found

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from dyna_nav.evaluation.command import count, with_packages
+from dyna_nav.whole_file import make_folder, write_whole
 
 FAILED = 1
 PICTURES_LIMIT = 1.5e6  # bytes of all pictures on the page
@@ -63,7 +64,7 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
     """Make the runs that are not there; returns how many failed. What is finished stays when it is interrupted."""
     from dyna_nav.evaluation.campaign_results import make, no_map, why_not
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     failed = 0
     for number, run in enumerate(chosen, start=1):
         here = f"campaign: {number}/{len(chosen)} {run.name}"
@@ -96,11 +97,9 @@ def _write_page(campaign, folder: Path, model: str) -> Path:
     if size > PICTURES_LIMIT:
         _say(f"campaign: the pictures take {size / 1e6:.1f} MB, more than {PICTURES_LIMIT / 1e6:.1f}; choose fewer")
     path = folder.with_name(folder.name + ".md")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    make_folder(path.parent)
     text = page(campaign, results, {name: reason for name, reason in missing.items() if reason}, folder.name)
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, text)
     return path
 
 

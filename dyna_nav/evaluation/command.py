@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dyna_nav.whole_file import check_writable, make_folder
+
+MOST_SEEDS = 10_000
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -62,11 +65,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     site_name = arguments.map or arguments.site
     # What cannot be run or written is said before anything starts.
     for file in filter(None, (arguments.json, arguments.trips_table)):
-        _check_writable(Path(file))
+        check_writable(file)
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 
-        Path(arguments.plots).mkdir(parents=True, exist_ok=True)
+        make_folder(arguments.plots)
     site = benchmark.check(scenario, site_name, controllers, seeds)
 
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
@@ -86,17 +89,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse a file that could not be written, before hours are spent. Raises OSError naming it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: folder {path.parent} does not exist; create it")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"{path} cannot be written; give another file")
-
-
 def count(text: str) -> int:
     """A whole number of at least 1. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
@@ -113,4 +108,7 @@ def parse_seeds(text: str) -> list[int]:
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise ValueError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
-    return list(range(int(match[1]), int(match[2] or match[1]) + 1))
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last - first >= MOST_SEEDS:
+        raise ValueError(f"{text!r} are {last - first + 1} seeds; give at most {MOST_SEEDS}")
+    return list(range(first, last + 1))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import os
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dyna_nav.controller import Controller
+from dyna_nav.controller import Controller, make_controller
 from dyna_nav.mdp import RobotModel
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A controller with a name of its own: its class (or what makes one) as module:Class, and with which options."""
+    """A controller with a name of its own: its class (or what makes one) as module:Class, and with which options.
+
+    extra: what has to be installed for it beside the evaluation, as an extra of the package.
+    """
 
     target: str
     options: dict[str, Any] = field(default_factory=dict)
+    extra: str = ""
 
 
 REGISTERED = {
@@ -31,9 +30,9 @@ REGISTERED = {
     "random-shooting": Registered("dyna_nav.planning.alternatives.controllers:RandomShootingController"),
     "cem": Registered("dyna_nav.planning.alternatives.controllers:CEMController"),
     "mcts": Registered("dyna_nav.planning.alternatives.controllers:MCTSController"),
-    "mppi": Registered("dyna_nav.outsiders.mppi:LearnedMPPI"),
-    "mppi-kinematic": Registered("dyna_nav.outsiders.mppi:KinematicMPPI"),
-    "orca": Registered("dyna_nav.outsiders.orca:OrcaController"),
+    "mppi": Registered("dyna_nav.outsiders.mppi:LearnedMPPI", extra="outsiders"),
+    "mppi-kinematic": Registered("dyna_nav.outsiders.mppi:KinematicMPPI", extra="outsiders"),
+    "orca": Registered("dyna_nav.outsiders.orca:OrcaController", extra="outsiders"),
 }
 
 
@@ -71,37 +70,8 @@ def parse_controllers(text: str) -> list[ControllerName]:
     return names
 
 
-def make_controller(name: ControllerName) -> Controller:
-    """A new controller; modules are also looked for in the current folder.
-
-    Raises ValueError, one sentence, for a class that cannot be found or made, or lacks the contract's methods.
-    """
+def make_named(name: ControllerName) -> Controller:
+    """A new controller. Raises ValueError, one sentence, as :func:`dyna_nav.controller.make_controller` does."""
     registered = REGISTERED.get(name.target, Registered(name.target))
-    made = _found(registered.target, name.label)
-    try:
-        inspect.signature(made).bind(**registered.options)
-    except TypeError as error:
-        raise ValueError(f"controller {name.label!r} cannot be made from {registered.target}: {error}") from None
-    controller = made(**registered.options)
-    missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
-    if missing:
-        raise ValueError(f"controller {name.label!r} has no method {' and no '.join(missing)}; see the contract")
-    return controller
-
-
-def _found(target: str, label: str) -> Callable[..., Any]:
-    """What module:Class names. Raises ValueError when it is not there."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    module, _, path = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(f"controller {label!r} cannot be imported: {error}") from None
-    for attribute in path.split("."):
-        if not hasattr(found, attribute):
-            raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")
-        found = getattr(found, attribute)
-    if not callable(found):
-        raise ValueError(f"controller {label!r} cannot be used: {target} is no class")
-    return found
+    remedy = f"; install it with: pip install 'dyna_nav[{registered.extra}]'" if registered.extra else ""
+    return make_controller(registered.target, name.label, remedy, **registered.options)

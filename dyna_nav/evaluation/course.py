@@ -130,11 +130,11 @@ class _Events:
         drawn = []
         for at in times:
             if event.pallet is not None:
-                entry = self._pallet(event, at)
+                entry = self._pallet(event, at, scenario)
             elif event.rack is not None:
                 entry = self._rack(event, at)
             else:
-                entry = self._stall(event, at)
+                entry = self._stall(event, at, scenario)
             if entry is None and not drawn:
                 what = "pallet" if event.pallet else "rack" if event.rack else "stall"
                 raise ValueError(
@@ -175,11 +175,14 @@ class _Events:
     def _in_aisle(self, point: np.ndarray) -> bool:
         return width_at(self._site, point) <= AISLE
 
-    def _pallet(self, event: Event, at: float) -> PalletDrop | None:
+    def _pallet(self, event: Event, at: float, scenario: str) -> PalletDrop | None:
         wanted, until = event.pallet, at + event.pallet.stays
         if not wanted.in_way:
             drop = PalletDrop(at, until, Pallet(wanted.x, wanted.y, wanted.yaw))
-            check_pallet(self._site, drop.pallet, np.empty((0, 2)), self._model.radius)
+            try:
+                check_pallet(self._site, drop.pallet, np.empty((0, 2)), self._model.radius)
+            except ValueError as error:
+                raise ValueError(f"scenario {scenario!r}: {error}; give its event pallet another place") from None
             self._drops.append(drop)
             return drop
         for attempt in range(TRIES):
@@ -242,10 +245,12 @@ class _Events:
                 return HallChange(at, hall)
         return None
 
-    def _stall(self, event: Event, at: float) -> Breakdown | None:
+    def _stall(self, event: Event, at: float, scenario: str) -> Breakdown | None:
         robots = len(self._expected)
         if event.stall.robot is not None and event.stall.robot >= robots:
-            raise ValueError(f"event stall names robot {event.stall.robot}; there are robots 0 to {robots - 1}")
+            raise ValueError(
+                f"scenario {scenario!r}: event stall names robot {event.stall.robot}; there are 0 to {robots - 1}"
+            )
         for _ in range(TRIES):
             robot = event.stall.robot if event.stall.robot is not None else int(self._rng.integers(robots))
             point = self._point_on_way(robot, at)

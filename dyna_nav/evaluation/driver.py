@@ -46,7 +46,7 @@ class Driver:
             self._controller.assign(robot, None if goal is None else goal.copy())
         except ValueError as error:  # the contract's way to refuse a goal
             return str(error) or "refused"
-        except Exception as error:  # see _ask
+        except (Exception, SystemExit) as error:  # see _ask
             raise self._failure("assign", error) from error
         return ""
 
@@ -75,7 +75,7 @@ class Driver:
     def _ask(self, method: str, *arguments):
         try:
             return getattr(self._controller, method)(*arguments)
-        except Exception as error:  # nothing is swallowed: it is told whose it is, and when it was raised
+        except (Exception, SystemExit) as error:  # nothing is swallowed: it is told whose it is, and when it was raised
             raise self._failure(method, error) from error
 
     def _failure(self, method: str, error: Exception) -> ControllerFailure:
@@ -85,6 +85,8 @@ class Driver:
         return f"controller {self._label!r} on seed {self._seed} at {self._now:.1f} s"
 
     def _checked(self, answer) -> np.ndarray:
+        if answer is None:
+            raise ControllerError(f"{self._where()}: act returned nothing; it must return an array [{self._robots}, 2]")
         try:
             commands = np.array(answer, float)
         except (TypeError, ValueError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dyna_nav.evaluation.strict import read_config
-from dyna_nav.parameters import parameter
+from dyna_nav.parameters import check, parameter
 from dyna_nav.site.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("scenarios")
@@ -131,12 +131,14 @@ def load_scenario(name: str) -> Scenario:
 
 
 def overridden(scenario: Scenario, robots: int | None, trips: int | None) -> Scenario:
-    """The scenario with another number of robots or trips, where one is given."""
-    return dataclasses.replace(
+    """The scenario with another number of robots or trips, where one is given. Raises ValueError for too many."""
+    changed = dataclasses.replace(
         scenario,
         robots=scenario.robots if robots is None else robots,
         trips=scenario.trips if trips is None else trips,
     )
+    check(changed)
+    return changed
 
 
 def _check(scenario: Scenario, path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
-import os
 from pathlib import Path
 
 from dyna_nav.evaluation.benchmark import versions
@@ -13,6 +13,7 @@ from dyna_nav.evaluation.machine import machine
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.site import Site
+from dyna_nav.whole_file import write_whole
 
 COLUMNS = (  # heading, key, format
     ("trips", "trips", "d"),
@@ -68,23 +69,20 @@ def described(scenario: Scenario, site: Site, seeds: list[int], command: str) ->
 
 def write_json(path: Path, content: dict) -> None:
     """Write the summary, atomically. Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_trips(path: Path, results: list[EpisodeResult]) -> None:
     """Write one row per trip (csv), atomically. Raises OSError."""
     names = [field.name for field in dataclasses.fields(Trip)]
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["controller", "seed", *names, "ratio"])
-        for result in results:
-            for trip in result.trips:
-                values = [_cell(getattr(trip, name)) for name in (*names, "ratio")]
-                writer.writerow([result.controller, result.seed, *values])
-    os.replace(part, path)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(["controller", "seed", *names, "ratio"])
+    for result in results:
+        for trip in result.trips:
+            values = [_cell(getattr(trip, name)) for name in (*names, "ratio")]
+            writer.writerow([result.controller, result.seed, *values])
+    write_whole(path, table.getvalue())
 
 
 def _cell(value):

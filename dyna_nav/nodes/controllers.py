@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyna_nav.controller import Controller, Observation
+from dyna_nav.controller import Controller, Observation, make_controller
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
 from dyna_nav.planning import Dyna2Controller, PlannerConfig, PlanReport
 from dyna_nav.rehearsal import rehearse
@@ -91,15 +90,10 @@ def load_controller(
             site, len(config.robots), robot_model,
         )  # fmt: skip
         return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
-    module, _, name = config.controller.partition(":")
-    try:
-        controller = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"parameter controller is {config.controller!r}; it must be module:Class ({error})") from None
-    missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
-    if missing:
-        raise ValueError(f"parameter controller is {config.controller!r}; that class has no {', no '.join(missing)}")
-    return controller if isinstance(controller, Dyna2Controller) else PlainController(controller, name, plan.tolerance)
+    controller = make_controller(config.controller)
+    if isinstance(controller, Dyna2Controller):
+        return controller
+    return PlainController(controller, config.controller.partition(":")[2], plan.tolerance)
 
 
 def memory_folder(text: str) -> Path | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.simulation.collisions import Collision
 from dyna_nav.site import Site
+from dyna_nav.whole_file import write_whole
 
 if TYPE_CHECKING:
     from dyna_nav.nodes.fleet_run import FleetOptions
@@ -100,10 +99,7 @@ def summary(outcome: dict) -> str:
 
 def write_json(outcome: dict, file: str) -> None:
     """Write the outcome to a file, whole or not at all."""
-    target = Path(file)
-    partial = target.with_name(target.name + ".part")
-    partial.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    write_whole(file, json.dumps(outcome, indent=2) + "\n")
 
 
 def draw_picture(site: Site, monitor: FleetMonitor, outcome: dict, file: str) -> None:

@@ -21,13 +21,17 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from dyna_nav.controller import make_controller
 from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
+from dyna_nav.nodes.controllers import memory_folder
 from dyna_nav.nodes.cpu_share import CpuShares
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
-from dyna_nav.nodes.fleet_view import make_view
+from dyna_nav.nodes.fleet_view import in_words, make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
+from dyna_nav.parameters import check as check_ranges
 from dyna_nav.site import Site, resolve_site
+from dyna_nav.whole_file import check_writable, make_folder
 from dyna_nav.world_model import load_bundle
 
 RESTARTED = ("planner", "velocity_gate")
@@ -85,12 +89,19 @@ def run_fleet(options: FleetOptions) -> int:
 def check(options: FleetOptions) -> Site:
     """The site, after everything that a run needs was found usable. Raises ValueError or OSError, one sentence."""
     site = resolve_site(options.map)
-    if not options.controller:
+    if options.controller:
+        controller = make_controller(options.controller)
+        if hasattr(controller, "close"):
+            controller.close()
+    else:
         load_bundle(options.model or None)
-    TripStream(site, options.robots, TripConfig())
+    trips = TripConfig(trips=options.trips, seed=options.seed)
+    check_ranges(trips)
+    TripStream(site, options.robots, trips)
     for file in filter(None, (options.json, options.picture)):
-        if not Path(file).absolute().parent.is_dir():
-            raise ValueError(f"{file} cannot be written: there is no folder {Path(file).absolute().parent}")
+        check_writable(file)
+    if memory := memory_folder(options.memory):
+        make_folder(memory)
     return site
 
 
@@ -191,7 +202,10 @@ class FleetRun:
             raise RunFailed(f"the planner could not be configured; its last words:\n{words}")
         if self.monitor.first_command_s is None and time.monotonic() - self.monitor.began > PATIENCE:
             words = self.children["planner"].last_words()
-            raise RunFailed(f"no robot was given a command within {PATIENCE:g} s; the planner's last words:\n{words}")
+            robots = ", ".join(f"{name} {in_words(self.monitor, name)}" for name in self.monitor.names)
+            raise RunFailed(
+                f"no robot was given a command within {PATIENCE:g} s ({robots}); the planner's last words:\n{words}"
+            )
 
     def _keep_accounts(self) -> None:
         """Processor time counts from the first command on: what starting costs says nothing about driving."""
@@ -244,13 +258,13 @@ class FleetRun:
         self.monitor.look()
 
     def _judge(self, outcome: dict, failure: RunFailed | None) -> int:
-        """Write what was asked for, say how it went, and return the exit status."""
+        """Say how it went, write what was asked for, and return the exit status."""
+        print(summary(outcome))
+        print(f"logs: {self.folder}")
         if self.options.json:
             write_json(outcome, self.options.json)
         if self.options.picture:
             draw_picture(self.site, self.monitor, outcome, self.options.picture)
-        print(summary(outcome))
-        print(f"logs: {self.folder}")
         if failure is not None:
             print(f"dyna-nav fleet: {failure}", file=sys.stderr)
             return 1

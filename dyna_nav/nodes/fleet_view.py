@@ -49,7 +49,7 @@ class ProgressLines:
             return
         self._due = time.monotonic() + LINE_PERIOD
         monitor, planner = self.monitor, self.monitor.planner
-        robots = ", ".join(f"{name} {describe(monitor, name)}" for name in monitor.names)
+        robots = ", ".join(f"{name} {in_words(monitor, name)}" for name in monitor.names)
         figures = (
             f"{time.monotonic() - monitor.began:6.1f} s",
             trips(monitor, self.options),
@@ -100,7 +100,7 @@ class LiveTable(ProgressLines):
             table.add_column(column, justify="right" if column in ("speed", "battery", "uncertainty") else "left")
         for name in monitor.names:
             report, work = monitor.reports[name], monitor.status.get("robots", {}).get(name, {})
-            why = monitor.gates[name] or report.stop_reason
+            why = why_stopped(monitor, name)
             trip = f"{work.get('trip') or ''} {work.get('station', '')} {work.get('elapsed_s', 0.0):.0f} s".strip()
             table.add_row(
                 name, describe(monitor, name), number(monitor.speeds[name], "{:.2f} m/s"),
@@ -122,11 +122,21 @@ class LiveTable(ProgressLines):
 
 def describe(monitor: FleetMonitor, name: str) -> str:
     """What a robot does, in a word or two: standing when it is held, otherwise what its work is."""
-    report = monitor.reports[name]
-    if report.stop_reason or monitor.gates[name]:
+    if why_stopped(monitor, name):
         return "standing"
     work = monitor.status.get("robots", {}).get(name, {})
-    return work.get("state", report.state)
+    return work.get("state", monitor.reports[name].state)
+
+
+def why_stopped(monitor: FleetMonitor, name: str) -> str:
+    """Why a robot is held, by its gate or by the planner; "" when it is not."""
+    return monitor.gates[name] or monitor.reports[name].stop_reason
+
+
+def in_words(monitor: FleetMonitor, name: str) -> str:
+    """What a robot does, and why it stands."""
+    why = why_stopped(monitor, name)
+    return describe(monitor, name) + (f" ({why})" if why else "")
 
 
 def trips(monitor: FleetMonitor, options: FleetOptions) -> str:

@@ -55,9 +55,7 @@ def twist_stamped(command: np.ndarray, stamp, frame: str) -> TwistStamped:
 
 def path_message(poses: np.ndarray, stamp) -> Path:
     """Path of [k, 3] poses in the map frame."""
-    return Path(
-        header=Header(stamp=stamp, frame_id=MAP_FRAME), poses=[pose_stamped(pose, stamp) for pose in poses]
-    )
+    return Path(header=Header(stamp=stamp, frame_id=MAP_FRAME), poses=[pose_stamped(pose, stamp) for pose in poses])
 
 
 def grid_message(grid: OccupancyMap, stamp) -> OccupancyGrid:

@@ -18,7 +18,11 @@ import typing
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -98,7 +102,11 @@ def _read(node: Node, config_class: type[Config], prefix: str) -> Config:
         if dataclasses.is_dataclass(hints[field.name]):
             values[field.name] = _read(node, hints[field.name], name + ".")
         else:
-            values[field.name] = _from_ros(name, _ros_type(name, hints[field.name]), node.get_parameter(name).value)
+            try:
+                value = node.get_parameter(name).value
+            except ParameterUninitializedException:  # an empty list has no type, and so no value
+                raise ValueError(f"parameter {name} has no value; give it one, or leave it out") from None
+            values[field.name] = _from_ros(name, _ros_type(name, hints[field.name]), value)
     return config_class(**values)
 
 

@@ -22,15 +22,21 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
     """Make a node and serve it until SIGINT or SIGTERM; its ``close()``, if it has one, is called before it goes.
 
     arguments: the command line without the program (default: this process's).
-    Returns the exit status: 0, or 2 after one sentence on stderr when making the node raised ValueError or OSError.
+    Returns the exit status: 0, or 2 after one sentence on stderr when ROS refused the command line (as it does with a
+    parameter file that it cannot read) or making the node raised ValueError or OSError.
     rclpy's own signal handlers are left out: they would end the context before the node can send a last zero command.
     """
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError and UnknownROSArgsError, which rclpy keeps to itself
+        print(f"ROS refuses the command line: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE_ERROR
     try:
         node = make_node()
+        warn_of_unknown_parameters(node)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
@@ -49,6 +55,14 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def warn_of_unknown_parameters(node: Node) -> None:
+    """Say which parameters were set that the node does not have; ROS passes a misspelt one over in silence."""
+    given = getattr(node, "_parameter_overrides", {})  # rclpy has no other way to ask
+    unknown = sorted(name for name in given if not node.has_parameter(name))
+    if unknown:
+        node.get_logger().warning(f"{node.get_name()} has no parameter {', '.join(unknown)}; check the spelling")
 
 
 def serve(make_node: Callable[[], Node]) -> NoReturn:

@@ -64,9 +64,7 @@ class Simulator(Node):
         self.names = list(self.config.robots)
         site = resolve_site(self.config.map)
         hidden = resolve_site(self.config.hidden_map) if self.config.hidden_map else None
-        self.simulation = Simulation(
-            site, len(self.names), self.config.seed, config=physics, hidden_site=hidden
-        )
+        self.simulation = Simulation(site, len(self.names), self.config.seed, config=physics, hidden_site=hidden)
         self.chargers = np.array([(s.x, s.y) for s in site.stations if s.kind == "charger"]).reshape(-1, 2)
         self.sensor_faults = SensorFaults(len(self.names))
         self._commands = np.zeros((len(self.names), 2))

@@ -76,7 +76,12 @@ class TripStream:
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
 
     def __post_init__(self) -> None:
-        """Raises ValueError when the site has too few stations to keep the robots apart."""
+        """Raises ValueError when the site has too few stations to keep robots apart, or no charge is ever enough."""
+        if self.config.battery_low > self.config.battery_full:
+            raise ValueError(
+                f"parameter battery_low is {self.config.battery_low}; it must not exceed battery_full, "
+                f"{self.config.battery_full}"
+            )
         self.rng = np.random.default_rng(self.config.seed)
         self.workers = [_Worker() for _ in range(self.robots)]
         self.travel_times: list[float] = []  # [s] of the completed trips

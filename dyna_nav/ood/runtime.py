@@ -23,7 +23,7 @@ from dyna_nav.ood.features import (
     scan_summary,
 )
 from dyna_nav.parameters import parameter
-from dyna_nav.world_model.bundle import Bundle
+from dyna_nav.world_model.bundle import VAE, Bundle
 from dyna_nav.world_model.encoding import STATE_OUTPUTS
 from dyna_nav.world_model.residual import confirmed
 from dyna_nav.world_model.sessions import start_session
@@ -53,7 +53,8 @@ class OODDetector:
     def __init__(self, bundle: Bundle, site, provider: str = "auto", config: OODConfig | None = None):
         self.calibration = bundle.calibration.ood
         self._config = config or OODConfig()
-        started = start_session(bundle.vae, provider, 1, f"{bundle.version}-vae", (None, OOD_FEATURES))
+        version, shape = f"{bundle.version}-vae", (None, OOD_FEATURES)
+        started = start_session(bundle.vae, bundle.path / VAE, provider, 1, version, shape)
         self._session, self.provider, self.warnings = started.session, started.provider, list(started.warnings)
         self._field, self._cells = site.clearance, site.map.cells
         self._grid = (*site.map.origin, site.map.resolution)

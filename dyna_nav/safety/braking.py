@@ -30,11 +30,6 @@ class Obstacle:
     bearing: float
 
 
-def stopping_distance(speed: float, model: RobotModel, latency: float) -> float:
-    """Way [m] from `speed` [m/s] to a standstill when the brakes come on `latency` seconds from now."""
-    return abs(speed) * latency + speed * speed / (2 * model.deceleration)
-
-
 def scan_points(
     ranges: np.ndarray, angles: np.ndarray, range_min: float = 0.0, range_max: float = math.inf
 ) -> np.ndarray:
@@ -108,24 +103,6 @@ def obstacle_in_path(points: np.ndarray, path: np.ndarray, radius: float, margin
         return None
     nearest = hit[np.argmin(distance[hit])]
     return Obstacle(float(distance[nearest]), math.atan2(points[nearest, 1], points[nearest, 0]))
-
-
-def obstacle_in_braking_path(
-    ranges: np.ndarray,
-    angles: np.ndarray,
-    speed: float,
-    turn_rate: float,
-    model: RobotModel,
-    margin: float,
-    latency: float,
-) -> Obstacle | None:
-    """The nearest laser return that the robot meets when it goes on for `latency` seconds and then brakes; or None.
-
-    ranges [beams] [m] at angles [beams] from the robot's heading [rad], measured at its centre; speed [m/s], turn_rate
-    [rad/s], margin [m].
-    """
-    path = braking_path(speed, turn_rate, model, latency)
-    return obstacle_in_path(scan_points(ranges, angles), path, model.radius, margin)
 
 
 def _approach(value: float, goal: float, change: float) -> float:

@@ -88,4 +88,4 @@ def draw_paths(
     axes.set_ylim(y0, y0 + depth)
     if len(paths) or collisions:
         figure.legend(loc="outside lower center", ncols=10, fontsize=8, frameon=False)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=110, format="png")

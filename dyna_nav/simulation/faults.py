@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dyna_nav.simulation.world import World
     from dyna_nav.site import Site
 
+
 @dataclass
 class _Shove:
     robot: int

@@ -256,9 +256,7 @@ class Simulation(Faults):
 
     def _build(self, poses: np.ndarray) -> None:
         self._built_pallets = list(self._pallets)  # numbers in the order of the world's rows
-        self._world: World = build_world(
-            self._hall, poses, list(self._pallets.values()), self.robot_model, self.config
-        )
+        self._world: World = build_world(self._hall, poses, list(self._pallets.values()), self.robot_model, self.config)
         model, data = self._world.model, self._world.data
         # Views into MuJoCo's memory: asking for them anew in every step costs as much as the kernels.
         self._qvel, self._motors = data.qvel, (data.actuator_force, data.ctrl, model.actuator_forcerange)

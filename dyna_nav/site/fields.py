@@ -180,11 +180,3 @@ def distance_at(site: Site, field: np.ndarray, xy: np.ndarray) -> float:
                 weights += weight
                 best = min(best, float(field[i, j]) + math.hypot(row - i, col - j) * site.map.resolution)
     return total if weights > 1.0 - 1e-9 else best
-
-
-def travel_time_ideal(site: Site, start_xy: np.ndarray, goal_xy: np.ndarray, radius: float, speed: float) -> float:
-    """Time [s] from start to goal (each xy [2] [m, map frame]) at full speed [m/s] along the shortest way of a disc.
-
-    inf when no way leads there. Raises SiteError for a goal where the disc of the radius [m] does not fit.
-    """
-    return distance_at(site, geodesic_distance(site, goal_xy, radius), start_xy) / speed

@@ -28,6 +28,8 @@ from dyna_nav.site.yaml_file import number, read_yaml
 
 MODES = ("trinary", "scale", "raw")
 LARGEST = 100_000_000  # cells; above it a wrong resolution or a wrong picture is likelier than a real hall
+FINEST, COARSEST = 0.001, 10.0  # edges of cells; beyond them the number is in another unit, or a slip [m]
+FARTHEST = 1e5  # of an origin from the map frame's: single precision holds a centimetre that far out [m]
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,19 @@ def read_description(path: Path) -> MapDescription:
     image = fields["image"]
     if not isinstance(image, str) or not image:
         raise SiteError(f"{path}: image is {image!r}; it must be the name of a pgm or png file")
-    resolution = number(fields["resolution"], path, "resolution", "give the edge of a cell in metres, above 0")
-    if resolution <= 0.0:
-        raise SiteError(f"{path}: resolution is {resolution:g}; give the edge of a cell in metres, above 0")
+    hint = f"give the edge of a cell in metres, from {FINEST:g} to {COARSEST:g}"
+    resolution = number(fields["resolution"], path, "resolution", hint)
+    if not FINEST <= resolution <= COARSEST:
+        raise SiteError(f"{path}: resolution is {resolution:g}; {hint}")
     origin = fields["origin"]
     if not isinstance(origin, (list, tuple)) or len(origin) != 3:
         raise SiteError(f"{path}: origin is {origin!r}; give three numbers: x [m], y [m], yaw [rad]")
     pose = tuple(number(entry, path, f"origin[{i}]", "give finite x [m], y [m], yaw [rad]")
                  for i, entry in enumerate(origin))  # fmt: skip
+    if max(abs(pose[0]), abs(pose[1])) > FARTHEST:
+        raise SiteError(
+            f"{path}: origin is {origin!r}; x and y must lie within {FARTHEST:g} m of 0; give the map its own frame"
+        )
     negate = fields["negate"]
     if negate not in (0, 1, False, True):
         raise SiteError(f"{path}: negate is {negate!r}; it must be 0 or 1")
@@ -112,9 +119,7 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
             f"{path}: the picture has more than {LARGEST // 10**6} million cells; use a coarser resolution"
         ) from None
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise
-        raise SiteError(
-            f"{path}: the map's picture cannot be read ({error}); save it again as pgm or png"
-        ) from None
+        raise SiteError(f"{path}: the map's picture cannot be read ({error}); save it again as pgm or png") from None
     if pixels.ndim == 2:
         return pixels.astype(np.int32), None, 255
     colours = 3 if pixels.shape[2] >= 3 else 1

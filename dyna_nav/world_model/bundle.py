@@ -63,6 +63,7 @@ class Bundle:
     parent: str | None
     calibration: Calibration
     manifest: dict = field(repr=False)
+    members: int  # networks of the ensemble
     ensemble: bytes = field(repr=False)
     vae: bytes = field(repr=False)
 
@@ -104,7 +105,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
             f"{folder / MANIFEST}: version is {manifest.get('version')!r}, but the files' hashes make it {version!r}"
         )
     calibration = _calibration(folder / CALIBRATION, contents[CALIBRATION])
-    return Bundle(folder, version, manifest.get("parent"), calibration, manifest, contents[ENSEMBLE], contents[VAE])
+    parent, members = manifest.get("parent"), _members(folder / MANIFEST, manifest)
+    return Bundle(folder, version, parent, calibration, manifest, members, contents[ENSEMBLE], contents[VAE])
 
 
 def write_bundle(
@@ -112,8 +114,8 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle so that a reader sees the old folder or the new one, never half of one; returns it re-read.
 
-    calibration holds the fields of Calibration; training the figures for people (any JSON). Raises BundleError when
-    what was written does not read back.
+    calibration holds the fields of Calibration; training the figures for people (any JSON), with the number of networks
+    under ensemble.members. Raises BundleError when what was written does not read back.
     """
     folder = Path(folder)
     contents = {ENSEMBLE: ensemble, VAE: vae, CALIBRATION: _json(calibration)}
@@ -197,6 +199,16 @@ def _check_names(folder: Path, manifest: dict, key: str, expected: tuple[str, ..
             f"{folder / MANIFEST}: {key} are not those of this dyna_nav ({count} found, {len(expected)} expected); "
             "train a new bundle"
         )
+
+
+def _members(path: Path, manifest: dict) -> int:
+    try:
+        members = manifest["training"]["ensemble"]["members"]
+    except (KeyError, TypeError):
+        members = None
+    if not isinstance(members, int) or members < 1:
+        raise BundleError(f"{path}: training.ensemble.members is {members!r}; it must be the number of networks")
+    return members
 
 
 def _ood_feature_names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from dyna_nav.world_model.bundle import Bundle
+from dyna_nav.world_model.bundle import ENSEMBLE, Bundle
 from dyna_nav.world_model.encoding import FEATURES, OUTPUTS, STATE_OUTPUTS
 from dyna_nav.world_model.sessions import start_session
 
@@ -32,10 +32,10 @@ class WorldModel:
         self._scale = np.array(calibration.output_scale, np.float32)
         self._variance_scale = np.array(calibration.variance_scale, np.float32)
         self._epistemic_scale = calibration.epistemic_scale
-        members = int(bundle.manifest["training"]["ensemble"]["members"])
-        started = start_session(bundle.ensemble, provider, threads, bundle.version, (members, None, FEATURES))
+        shape = (bundle.members, None, FEATURES)
+        started = start_session(bundle.ensemble, bundle.path / ENSEMBLE, provider, threads, bundle.version, shape)
         self._session, self.provider, self.warnings = started.session, started.provider, list(started.warnings)
-        self.members: int = self._session.get_inputs()[0].shape[0]
+        self.members = bundle.members
         self._same_rows = np.empty((self.members, 0, FEATURES), np.float32)
         self.predict(
             np.zeros((self.members, 1, FEATURES), np.float32)

@@ -30,12 +30,13 @@ class Started:
     warnings: tuple[str, ...]
 
 
-def start_session(model: bytes, provider: str, threads: int, version: str, input_shape: tuple) -> Started:
-    """Start a session for a network given as ONNX bytes.
+def start_session(model: bytes, file: Path, provider: str, threads: int, version: str, input_shape: tuple) -> Started:
+    """Start a session for a network given as ONNX bytes, as they were read from a file.
 
     provider "auto" tries every provider that this ONNX Runtime was built with, best first; a named one is tried
     first and its failure is reported. version names the folder of TensorRT's engine and timing caches. input_shape
-    is that of the only input, None for the axis of rows. Raises ValueError for an unknown provider.
+    is that of the only input, None for the axis of rows. Raises ValueError for an unknown provider, and, with the
+    file's name, for a network that no provider can run or that takes another input.
     """
     if provider not in PROVIDERS:
         raise ValueError(f"parameter provider is {provider!r}; it must be one of {', '.join(PROVIDERS)}")
@@ -53,9 +54,20 @@ def start_session(model: bytes, provider: str, threads: int, version: str, input
             continue
         session, reason = _try(model, name, threads, version, input_shape)
         if session is not None:
+            _check_input(session, file, input_shape)
             return Started(session, name, tuple(warnings))
-        warnings.append(f"{NAMES[name]} could not start: {reason}; trying the next provider")
-    raise RuntimeError("no ONNX Runtime provider could start: " + "; ".join(warnings))
+        warnings.append(f"{NAMES[name]} could not start: {reason}")
+    raise ValueError(f"{file}: no provider of ONNX Runtime can run this network ({'; '.join(warnings)})")
+
+
+def _check_input(session: onnxruntime.InferenceSession, file: Path, shape: tuple) -> None:
+    """Refuse a network whose one input is not ``features`` of the shape."""
+    found = {node.name: node.shape for node in session.get_inputs()}
+    sizes = found.get("features", [])
+    fits = len(sizes) == len(shape) and all(size in (None, has) for size, has in zip(shape, sizes, strict=True))
+    if list(found) != ["features"] or not fits:
+        wanted = ["rows" if size is None else size for size in shape]
+        raise ValueError(f"{file}: the network takes {found}; it must take features {wanted}, train a new bundle")
 
 
 def _try(model: bytes, name: str, threads: int, version: str, input_shape: tuple):
@@ -71,11 +83,7 @@ def _try(model: bytes, name: str, threads: int, version: str, input_shape: tuple
         providers.append(NAMES["cpu"])
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
-    except (
-        Exception
-    ) as error:  # ONNX Runtime raises many types, from its own to RuntimeError; each means "not this one"
-        if name == "cpu":
-            raise
+    except Exception as error:  # ONNX Runtime raises many types, its own and RuntimeError; each means "not this one"
         return None, str(error).splitlines()[0]
     running = session.get_providers()
     if running[0] != NAMES[name]:

@@ -7,9 +7,13 @@ the same seed gives the same bundle on the same machine. Files are npz without p
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import importlib.util
 import multiprocessing
 import os
+import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dyna_nav.share import share_roots
+from dyna_nav.whole_file import make_folder
 
 
 @dataclass(frozen=True)
@@ -41,37 +46,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--out", type=Path, default=None, help="folder of the bundle (default: models/default)")
     parser.add_argument("--work", type=Path, default=Path("runs/train"), help="folder of the stages' results")
-    parser.add_argument("--transitions", type=int, default=None, help=f"for the ensemble (default: {FULL.transitions})")
-    parser.add_argument("--seed", type=int, default=1, help="of everything")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that collect side by side")
+    parser.add_argument(
+        "--transitions", type=_whole(5_000, 10**8), help=f"for the ensemble (default: {FULL.transitions})"
+    )
+    parser.add_argument("--seed", type=_whole(0, 10**6), default=1, help="of everything")
+    parser.add_argument(
+        "--processes", type=_whole(1, 4096), default=os.cpu_count() or 1, help="that collect side by side"
+    )
     parser.add_argument("--quick", action="store_true", help="a small bundle in a few minutes, to try the command")
     parser.add_argument("--docs", type=Path, default=None, help="write model.md and its plots into this folder")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns the exit status."""
-    console = Console(stderr=True)
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        console.print("dyna-nav train needs torch and onnx; install them with: pip install 'dyna_nav[train]'")
-        return 2
-    from dyna_nav.world_model.pipeline import Pipeline
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """The reader of an option that takes whole numbers from least to most."""
 
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]+", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns the exit status. Raises ValueError or OSError, one sentence, when it cannot."""
+    console = Console(stderr=True)
+    for package in ("torch", "onnx", "mujoco", "matplotlib"):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"{package} is not installed; install it with: pip install 'dyna_nav[training]'")
     sizes = QUICK if args.quick else FULL
     if args.transitions is not None:
-        if args.transitions < 5_000:
-            console.print(f"--transitions is {args.transitions}; it must be at least 5000")
-            return 2
-        sizes = Sizes(args.transitions, *list(vars(sizes).values())[1:])
+        sizes = dataclasses.replace(sizes, transitions=args.transitions)
     out = args.out or share_roots()[0] / "models" / "default"
-    args.work.mkdir(parents=True, exist_ok=True)
+    # What could not be written is said before the quarter of an hour is spent, not after it.
+    for folder in (args.work, out, args.docs):
+        if folder is not None:
+            make_folder(folder.parent if folder == out else folder)
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"--out {out} is a file; name a folder, new or of a bundle that may be replaced")
+    from dyna_nav.world_model.pipeline import Pipeline
+
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with SpokenProgress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
         pipeline = Pipeline(args.work, sizes, args.seed, args.processes, progress)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         quick = " --quick" if args.quick else ""
-        command = f"dyna-nav train --transitions {sizes.transitions} --seed {args.seed}{quick} --docs docs"
+        docs = "" if args.docs is None else f" --docs {args.docs}"
+        command = f"dyna-nav train --transitions {sizes.transitions} --seed {args.seed}{quick}{docs}"
         bundle = pipeline.run(out, command, created)
     console.print(f"{out}: bundle {bundle.version}")
     if args.docs is not None:
@@ -107,9 +128,3 @@ def parallel(function, calls: list[tuple], processes: int, progress: Progress, t
             results[futures[future]] = future.result()
             progress.update(task, advance=1, note=f"{(time.monotonic() - began):.0f} s")
     return results
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    raise SystemExit(run(parser.parse_args()))

@@ -1,0 +1,35 @@
+"""Files are written whole, and what could not be written is refused before anything is spent on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dyna_nav.whole_file import check_writable, make_folder, write_whole
+
+
+def test_a_file_that_is_there_survives_a_write_that_fails(tmp_path):
+    file = tmp_path / "figures.json"
+    write_whole(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(file, "new \ud800")
+    assert file.read_text() == "old"
+
+
+def test_nothing_is_left_beside_a_written_file(tmp_path):
+    write_whole(tmp_path / "figures.json", "new")
+    check_writable(tmp_path / "figures.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_a_folder_a_missing_folder_and_one_that_takes_no_files_are_named(tmp_path):
+    for file, says in ((tmp_path, "is a folder"), (tmp_path / "a" / "b", "no folder"), ("/proc/b", "takes no files")):
+        with pytest.raises(OSError, match=says) as refusal:
+            check_writable(file)
+        assert str(refusal.value).startswith(f"{file} cannot be written: ")
+
+
+def test_a_folder_is_made_unless_a_file_is_there(tmp_path):
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file cannot be made"):
+        make_folder(tmp_path / "file")
