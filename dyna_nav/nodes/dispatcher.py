@@ -19,7 +19,7 @@ from sensor_msgs.msg import BatteryState
 from std_msgs.msg import String
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
-from dyna_nav.nodes.diagnostics import robot_reports, same_goal
+from dyna_nav.nodes.diagnostics import planner_report, robot_reports, same_goal
 from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.messages import LATCHED, NEWEST, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
@@ -71,6 +71,7 @@ class Dispatcher(ClockOnDemand, Node):
         self._odometry = [Inbox(self, Odometry, f"{name}/odom") for name in self.names]
         self._charge = [Inbox(self, BatteryState, f"{name}/battery_state") for name in self.names]
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        self._planner_active = False  # has been: nobody's trip begins while the first planner still loads its model
         self._known = np.full((count, 3), np.nan)  # the goals that the planner says it has
         self.create_timer(PERIOD, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -84,6 +85,8 @@ class Dispatcher(ClockOnDemand, Node):
                 self._batteries[index] = message.percentage
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        planner = planner_report(message)
+        self._planner_active |= planner is not None and planner.state == "active"
         for name, report in robot_reports(message):
             if name not in self.names:
                 continue
@@ -97,8 +100,8 @@ class Dispatcher(ClockOnDemand, Node):
 
     def _step(self) -> None:
         now = self.get_clock().now().nanoseconds * 1e-9
-        if now == 0.0:
-            return  # simulated time has not begun
+        if now == 0.0 or not self._planner_active:
+            return  # simulated time, or the work, has not begun
         before = self._tally()
         self._look()
         self.stream.step(now, self._poses, self._speeds, self._batteries)
