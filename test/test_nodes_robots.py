@@ -118,7 +118,7 @@ def test_the_lifecycle_stops_refuses_and_drives_again(robots):
     set_parameter(robots, "controller", "io:StringIO")  # no controller at all
     set_parameter(robots, "map", MAP)
     assert not transition(robots, Transition.TRANSITION_CONFIGURE)
-    assert "'io:StringIO'; that class has no reset, no assign, no act" in robots.planner.output
+    assert "controller 'io:StringIO' has no method reset and no assign and no act" in robots.planner.output
     set_parameter(robots, "controller", CONTROLLER)
     assert transition(robots, Transition.TRANSITION_CONFIGURE)
     assert transition(robots, Transition.TRANSITION_ACTIVATE)
