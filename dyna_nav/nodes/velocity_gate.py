@@ -60,6 +60,7 @@ class GatedRobot:
         self.decision: GateDecision | None = None
         self._node, self._parameters = node, parameters
         self._published = -math.inf
+        self._reported = True
         topic = f"{name}/{{}}".format if name else str
         self._frame = topic(parameters.frame)
         newest = QoSProfile(depth=1)
@@ -76,10 +77,10 @@ class GatedRobot:
         self._scan = Inbox(node, LaserScan, topic("scan"))
         node.watch_emergency_stop(topic("emergency_stop"), (self,))
 
-    def decide(self, answering_command: bool) -> None:
+    def decide(self, answering_command: bool, report: bool = True) -> None:
         """Decide anew and tell the wheels: each command is answered, and so is everything that changes between two.
 
-        A robot that is held hears zero at no less than half the node's rate.
+        A robot that is held hears zero at no less than half the node's rate. Without ``report``, who calls sees to it.
         """
         self._look()
         now = time.monotonic()
@@ -90,8 +91,15 @@ class GatedRobot:
         if answering_command or changed or repeat:
             self.publish(decision.speed, decision.turn_rate)
             self._published = now
-        if before is None or before.cause != decision.cause:
-            self._node.on_change(self, decision)
+        self._reported &= before is not None and before.cause == decision.cause
+        if report:
+            self.report()
+
+    def report(self) -> None:
+        """Tell people of a robot that was stopped or may go on, once."""
+        if not self._reported:
+            self._reported = True
+            self._node.on_change(self, self.decision)
 
     def publish(self, speed: float, turn_rate: float) -> None:
         """Tell the wheels [m/s], [rad/s]; and the planner, in the form that does not depend on the base.
@@ -176,11 +184,13 @@ class VelocityGateNode(ClockOnDemand, Node):
         def obey(message: Bool) -> None:
             for robot in robots:
                 robot.gate.on_emergency_stop(message.data, name)
-                robot.decide(answering_command=False)
-            try:  # after the wheels were told
+                robot.decide(answering_command=False, report=False)
+            try:  # after the wheels were told, before anybody else is: what is reported holds
                 self._emergency_memory.remember(name, message.data)
             except OSError as error:
                 self.get_logger().error(f"{name}: a gate that starts anew will not know of it: {error}")
+            for robot in robots:
+                robot.report()
 
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Bool, topic, obey, QoSProfile(depth=10))
