@@ -56,7 +56,7 @@ def fleet_of():
 
 def test_a_detour_is_asked_for_once_when_something_has_stood_in_the_way_for_some_seconds(fleet_of):
     fleet = fleet_of()
-    fleet.see(PALLET, 2.5)
+    fleet.see(PALLET, 1.0)
     assert not fleet.requests
     fleet.see(PALLET, 5.0)
     assert len(fleet.requests) == 1
@@ -66,10 +66,10 @@ def test_a_detour_is_asked_for_once_when_something_has_stood_in_the_way_for_some
 
 def test_a_change_soon_after_another_waits_its_turn(fleet_of):
     fleet = fleet_of()
-    fleet.see(PALLET, 1.0)
-    fleet.see(np.concatenate([PALLET, ANOTHER]), 2.5)  # the first counts as standing after 3 s, the other after 4 s
+    fleet.see(PALLET, 0.5)
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 1.0)  # the first counts as standing after 1.2 s, the other after 1.7 s
     assert len(fleet.requests) == 1
-    fleet.see(np.concatenate([PALLET, ANOTHER]), 1.3)
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
     assert len(fleet.requests) == 1
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
     assert len(fleet.requests) == 2

@@ -33,9 +33,9 @@ OPEN_HALL = hall(20, 15)
 ACTIONS = action_set(MODEL)
 
 
-def field_of(site, goal, tolerance=TOLERANCE, blocked=None, config=CONFIG):
+def field_of(site, goal, tolerance=TOLERANCE, obstacles=None, config=CONFIG):
     lattice = Lattice.of(site, MODEL, config)
-    return lattice, time_to_go(lattice, np.array(goal, float), MODEL, tolerance, config, blocked)
+    return lattice, time_to_go(lattice, np.array(goal, float), MODEL, tolerance, config, obstacles)
 
 
 def at(lattice, field, x, y, yaw):
@@ -138,15 +138,33 @@ def test_a_door_narrower_than_the_robot_is_closed_and_a_wider_one_open():
         assert (at(lattice, field, 9, 4, 0) < UNREACHABLE) == passes
 
 
-def test_blocked_cells_send_the_way_around():
-    lattice = Lattice.of(RACK_HALL, MODEL, CONFIG)
-    blocked = np.zeros(lattice.clearance.shape, bool)
+def test_obstacles_that_are_not_in_the_map_send_the_way_around():
     goal, start = (11.0, 7.0, 0.0), (1.0, 7.0, 0.0)
     free = at(*field_of(RACK_HALL, goal), *start)
-    row, col = int(7 / lattice.resolution), int(6 / lattice.resolution)
-    blocked[row - 8 : row + 8, col] = True
-    around = at(*field_of(RACK_HALL, goal, blocked=blocked), *start)
+    across = np.column_stack([np.full(33, 6.0), np.linspace(6.0, 8.0, 33)])
+    around = at(*field_of(RACK_HALL, goal, obstacles=across), *start)
     assert free + 1 < around < UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("gap", "passes"), [(0.7, False), (0.75, False), (0.9, True), (0.95, True), (1.0, True), (1.05, True)]
+)
+def test_a_pallet_leaves_the_gap_open_that_it_leaves_beside_a_wall(gap, passes):
+    edge = np.arange(gap + 0.025, 3.0, 0.05)  # from the gap to the other wall
+    pallet = np.concatenate([np.column_stack([np.full_like(edge, x), edge]) for x in (6.0, 6.8)])
+    lattice, field = field_of(hall(12, 3), (10, 1.5, 0.0), obstacles=pallet)
+    assert (at(lattice, field, 2, 1.5, 0.0) < UNREACHABLE) == passes
+
+
+def test_a_gap_that_has_to_be_crept_through_is_left_for_a_longer_way():
+    creep = 2 * (MODEL.radius + MODEL.room + 0.025)
+    racks = [(5, 0, 7, 3.0), (5, 3.0 + creep, 7, 7)]  # the other way is open, above them
+    lattice, field = field_of(hall(12, 9), (10, 3.4, 0.0))
+    free = at(lattice, field, 2, 3.4, 0.0)
+    lattice, field = field_of(hall(12, 9, racks), (10, 3.4, 0.0))
+    around = at(lattice, field, 2, 3.4, 0.0)
+    assert free + 2.0 < around < free + 5.0
+    assert at(lattice, field, 4.2, 3.4, math.pi / 2) < at(lattice, field, 4.2, 3.4, 0.0)  # it leads up, not on
 
 
 def test_looking_away_from_the_goal_takes_longer():

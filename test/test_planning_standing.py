@@ -26,28 +26,33 @@ def feed(standing, obstacles, seconds):
     return [standing.update(obstacles, STEP) for _ in range(round(seconds / STEP))]
 
 
-def test_what_stands_for_some_seconds_blocks_the_cells_around_it(standing):
-    assert not any(feed(standing, PALLET, 2.5))
-    assert any(feed(standing, PALLET, 1.0))
-    rows, cols = np.nonzero(standing.blocked)
-    assert np.hypot((cols + 0.5) * 0.2 - 7.0, (rows + 0.5) * 0.2 - 1.05).max() < MODEL.radius + 0.4
+def test_what_stands_for_a_second_and_a_half_counts(standing):
+    assert not any(feed(standing, PALLET, 1.0))
+    assert any(feed(standing, PALLET, 0.5))
+    np.testing.assert_array_equal(standing.points, PALLET)
 
 
-def test_what_passes_blocks_nothing(standing):
+def test_what_passes_beside_it_does_not_count(standing):
+    for k in range(30):
+        standing.update(np.concatenate([PALLET, [[3.0 + 0.1 * k, 1.0]]]), STEP)
+    np.testing.assert_array_equal(standing.points, PALLET)
+
+
+def test_what_passes_does_not_count(standing):
     for k in range(60):
         standing.update(np.array([[3.0 + 0.1 * k, 1.0]]), STEP)
-    assert standing.blocked is None
+    assert standing.points is None
 
 
-def test_what_was_taken_away_blocks_no_longer(standing):
+def test_what_was_taken_away_counts_no_longer(standing):
     feed(standing, PALLET, 10.0)
     assert any(feed(standing, NOTHING, 5.5))
-    assert standing.blocked is None
+    assert standing.points is None
 
 
 def test_obstacles_beyond_the_map_are_ignored(standing):
     feed(standing, np.array([[-5.0, 1.0], [99.0, 1.0], [1.0, -0.01]]), 5.0)
-    assert standing.blocked is None
+    assert standing.points is None
 
 
 def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():

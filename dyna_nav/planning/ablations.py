@@ -64,7 +64,9 @@ class StraightLinePotential(Ablation):
 
     def _lattice(self, site: Site, model: RobotModel) -> Lattice:
         lattice = super()._lattice(site, model)
-        return replace(lattice, clearance=np.full_like(lattice.clearance, _FREE))
+        return replace(
+            lattice, clearance=np.full_like(lattice.clearance, _FREE), fine=np.full_like(lattice.fine, _FREE)
+        )
 
 
 class NoUncertaintyPenalty(Ablation):

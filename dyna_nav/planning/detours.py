@@ -11,7 +11,7 @@ import numpy as np
 from dyna_nav.planning.potential import Lattice, PotentialStore
 from dyna_nav.planning.standing import StandingObstacles
 
-_REROUTE_PERIOD = 2.0  # shortest time between two changes of all routes [s]
+_REROUTE_PERIOD = 1.0  # shortest time between two changes of all routes [s]
 _LONGEST_GAP = 1.0  # after a longer pause nobody knows whether something has stood there all the time [s]
 
 
@@ -42,7 +42,7 @@ class Detours:
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: with a detour if something stands in the way already."""
         self.forget(robot)
-        if goal is not None and self._standing.blocked is not None:
+        if goal is not None and self._standing.points is not None:
             self._ask(robot, goal)
 
     def forget(self, robot: int) -> None:
@@ -87,5 +87,5 @@ class Detours:
                 future.result()
 
     def _ask(self, robot: int, goal: np.ndarray) -> None:
-        self._asked[robot] = self._store.request(goal, self._standing.blocked, self._standing.version)
+        self._asked[robot] = self._store.request(goal, self._standing.points, self._standing.version)
         self._due[robot] = self._time + (self._delay or 0.0)

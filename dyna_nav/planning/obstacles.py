@@ -16,7 +16,7 @@ from dyna_nav.controller import Observation
 from dyna_nav.parameters import parameter
 from dyna_nav.site import Site
 
-_SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
+SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
 _NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
 
 
@@ -94,7 +94,7 @@ def _observe(
 
 
 @njit(cache=True, nogil=True)
-def _spread(clearance, static, obstacles, origin_x, origin_y, resolution, reach, touched):
+def spread(clearance, static, obstacles, origin_x, origin_y, resolution, reach, touched):
     """Lower the clearance around obstacle points [k, 2]; returns how many flat indices were written to touched [cells].
 
     On entry clearance equals static, so a cell is noted once, when it first falls below.
@@ -176,8 +176,8 @@ class LiveMap:
         if len(poses):  # even without obstacles: the first one must not find the kernel uncompiled
             distance = np.hypot(*(self.obstacles[:, None] - poses[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
             near = self.obstacles[distance < self._config.reach]
-            self._count = _spread(
-                self.clearance, self._static, near, *self.origin, self.resolution, _SPREAD, self._touched
+            self._count = spread(
+                self.clearance, self._static, near, *self.origin, self.resolution, SPREAD, self._touched
             )
 
     def _restore(self) -> None:

@@ -20,6 +20,7 @@ from numba import njit
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.parameters import parameter
+from dyna_nav.planning.obstacles import SPREAD, spread
 from dyna_nav.site import Site
 
 HEADINGS = 16
@@ -45,6 +46,7 @@ _MOVES = np.array(  # cells (x, y) of one straight move for each heading
 )
 HEADING_ANGLES = np.arctan2(_MOVES[:, 1], _MOVES[:, 0]) % (2 * math.pi)  # not equidistant: 0, 26.6, 45, 63.4, ... deg
 UNREACHABLE = np.float32(1e6)  # time to go where there is none [s]
+SLOWEST = 10.0  # times longer than at full speed is what a robot takes where it hardly fits
 _TICK = 0.001  # resolution of the priority queue [s]
 _BUCKET = 32  # ticks in a bucket; below the cheapest motion, so that a bucket is final when it is left
 
@@ -67,6 +69,10 @@ class PotentialConfig:
         0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2
     )
     wall_factor: float = parameter(1.2, "extra price of driving along a wall, relative", minimum=0, maximum=20)
+    full_speed_room: float = parameter(
+        0.12, "clearance beyond the radius and its room that full speed takes; less has to be driven slower [m]",
+        minimum=0, maximum=2,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Lattice:
     resolution: float  # [m]
     clearance: np.ndarray  # [rows, cols] greatest clearance inside each cell [m]
     radius: float  # of the robot and the room that it needs [m]
+    fine: np.ndarray  # [fine rows, fine cols] clearance of the site [m]
+    block: int  # cells of the site on a side of a cell
 
     @staticmethod
     def of(site: Site, robot: RobotModel, config: PotentialConfig) -> Lattice:
@@ -89,10 +97,22 @@ class Lattice:
         while rows * cols * HEADINGS > config.nodes:  # the last row and column may be cut cells
             block += 1
             rows, cols = (-(-size // block) for size in site.clearance.shape)
-        padded = np.zeros((rows * block, cols * block), np.float32)
-        padded[: site.clearance.shape[0], : site.clearance.shape[1]] = site.clearance
-        clearance = padded.reshape(rows, block, cols, block).max(axis=(1, 3))
-        return Lattice(tuple(site.map.origin), block * fine, clearance, robot.radius + robot.room)
+        best = _best_of_blocks(site.clearance, block)
+        return Lattice(tuple(site.map.origin), block * fine, best, robot.radius + robot.room, site.clearance, block)
+
+    def clearance_with(self, obstacles: np.ndarray) -> np.ndarray:
+        """``clearance`` when obstacles [k, 2] (map frame [m]) stand there that are not in the map."""
+        lowered, touched = self.fine.copy(), np.empty(self.fine.size, np.int64)
+        spread(lowered, self.fine, obstacles, *self.origin, self.resolution / self.block, SPREAD, touched)
+        return _best_of_blocks(lowered, self.block)
+
+
+def _best_of_blocks(clearance: np.ndarray, block: int) -> np.ndarray:
+    """The greatest clearance in each block of cells; the last row and column may be cut."""
+    rows, cols = (-(-size // block) for size in clearance.shape)
+    padded = np.zeros((rows * block, cols * block), np.float32)
+    padded[: clearance.shape[0], : clearance.shape[1]] = clearance
+    return padded.reshape(rows, block, cols, block).max(axis=(1, 3))
 
 
 @njit(cache=True, nogil=True)
@@ -185,23 +205,30 @@ def _time_to_go(price, goals, moves, straight, spin, arc):
     return ticks.reshape(rows, cols, HEADINGS)
 
 
+def _price(lattice: Lattice, config: PotentialConfig, clearance: np.ndarray) -> np.ndarray:
+    """Factor on driving [rows, cols] for a clearance [rows, cols] [m]; 0 where the robot does not fit.
+
+    Near walls it is a preference; where the braking rule admits no full speed it is what driving slower takes.
+    """
+    slack = clearance - lattice.radius
+    nearness = np.clip(1.0 - slack / config.wall_margin, 0.0, 1.0) if config.wall_margin > 0 else np.zeros_like(slack)
+    slowness = np.clip(config.full_speed_room / np.maximum(slack, 1e-6), 1.0, SLOWEST)
+    return np.where(slack > 0.0, np.maximum(1.0 + config.wall_factor * nearness, slowness), 0.0).astype(np.float32)
+
+
 def time_to_go(
     lattice: Lattice,
     goal: np.ndarray,
     robot: RobotModel,
     tolerance: GoalTolerance,
     config: PotentialConfig = PotentialConfig(),
-    blocked: np.ndarray | None = None,
+    obstacles: np.ndarray | None = None,
 ) -> np.ndarray:
     """Time to go [s], float32 [rows, cols, headings], of a robot at full speed to a goal pose [3] (map frame).
 
-    ``blocked`` [rows, cols] marks cells taken by things that are not in the map. ``UNREACHABLE`` where no way leads.
+    ``obstacles`` [k, 2] (map frame [m]) are not in the map. ``UNREACHABLE`` where no way leads.
     """
-    slack = lattice.clearance - lattice.radius
-    nearness = np.clip(1.0 - slack / config.wall_margin, 0.0, 1.0) if config.wall_margin > 0 else np.zeros_like(slack)
-    price = np.where(slack > 0.0, 1.0 + config.wall_factor * nearness, 0.0).astype(np.float32)
-    if blocked is not None:
-        price[blocked] = 0.0
+    price = _price(lattice, config, lattice.clearance if obstacles is None else lattice.clearance_with(obstacles))
     rows, cols = price.shape
     centre = (np.asarray(goal[:2]) - lattice.origin) / lattice.resolution
     reach = math.ceil(tolerance.position / lattice.resolution)
@@ -291,10 +318,10 @@ class PotentialStore:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
 
-    def request(self, goal: np.ndarray, blocked: np.ndarray | None = None, version: int = 0) -> Future:
+    def request(self, goal: np.ndarray, obstacles: np.ndarray | None = None, version: int = 0) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
-        ``version`` tells apart potentials of the same goal with different ``blocked`` cells. Whoever wants it no longer
+        ``version`` tells apart potentials of the same goal with different ``obstacles``. Whoever wants it no longer
         may say so (``withdraw``).
         """
         key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
@@ -302,8 +329,9 @@ class PotentialStore:
             future = self._fields.get(key)
             if future is None or future.cancelled():
                 future = self._worker.submit(
-                    time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config, blocked
-                )
+                    time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config,
+                    obstacles,
+                )  # fmt: skip
                 self._fields[key] = future
                 while len(self._fields) > self._capacity:
                     self._fields.popitem(last=False)
