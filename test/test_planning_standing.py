@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planning_worlds import MODEL, hall
+from planning_worlds import MODEL, IdealFleet, hall
 
 from dyna_nav.mdp import STEP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
@@ -73,6 +73,24 @@ def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():
         pytest.fail(f"still at {world.true_pose[0]} after a minute: {controller.report.stop_reason}")
     assert highest > 3.4
     assert not world.collisions
+    controller.close()
+
+
+def test_a_robot_goes_round_by_the_other_aisle_when_one_that_is_not_under_way_stands_in_its_own():
+    fleet = IdealFleet([(1.5, 0.9, 0.0), (7.0, 0.9, 0.0)])
+    controller = Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(budget_ms=0))
+    controller.reset(SITE, 2, np.random.default_rng(1), MODEL)
+    controller.assign(0, np.array([12.5, 0.9, 0.0]))
+    highest = 0.0
+    for _ in range(400):
+        controller.wait_for_potentials()
+        fleet.step(controller.act(fleet.observe()))
+        highest = max(highest, fleet.pose[0, 1])
+        if controller.report.arrived[0]:
+            break
+    else:
+        pytest.fail(f"still at {fleet.pose[0]} after 40 s: {controller.report.stop_reason}")
+    assert highest > 3.4
     controller.close()
 
 
