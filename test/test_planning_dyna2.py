@@ -289,6 +289,15 @@ def test_the_permanent_memory_is_saved_on_close_and_read_on_reset(drive, tmp_pat
     assert not contents(other.dyna2.permanent)
 
 
+def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(drive, tmp_path):
+    run = drive(memory_dir=tmp_path / "memory")
+    run.steps(3)
+    (tmp_path / "memory").write_text("a file where the folder should be")
+    run.controller.close()
+    assert "permanent-" in run.controller.warnings[-1]
+    assert "cannot be written" in run.controller.warnings[-1]
+
+
 def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive, tmp_path):
     drive(memory_dir=tmp_path).controller.close()
     (file,) = tmp_path.iterdir()

@@ -218,7 +218,10 @@ class Planner(ClockOnDemand, LifecycleNode):
             port.close()
         self._ports = []
         if self._controller is not None:
+            told = len(self._controller.warnings)
             self._controller.close()
+            for warning in self._controller.warnings[told:]:
+                self.get_logger().error(warning)
             self._controller = None
         self._lifecycle = "unconfigured"
 

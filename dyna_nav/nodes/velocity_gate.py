@@ -29,6 +29,7 @@ from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
 from dyna_nav.nodes.inbox import NO_EVENTS, NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import run
+from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
@@ -158,8 +159,8 @@ class VelocityGateNode(ClockOnDemand, Node):
     def __init__(self) -> None:
         super().__init__("velocity_gate")
         parameters = declare_parameters(self, VelocityGateParameters)
-        if len(set(parameters.robots)) < len(parameters.robots):
-            raise ValueError(f"parameter robots is {list(parameters.robots)}; each robot must be named once")
+        if parameters.robots:
+            check_robot_names(parameters.robots)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._emergency_memory = EmergencyMemory(self.context.get_domain_id())
         self.robots = [GatedRobot(self, name, parameters) for name in parameters.robots or ("",)]

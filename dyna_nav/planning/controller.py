@@ -327,9 +327,17 @@ class Dyna2Controller:
             self._permanent.learn(*old, error, self._config.dyna2.permanent_rate)
 
     def save(self) -> None:
-        """Write the permanent memory of this site, atomically; nothing happens without a memory folder."""
-        if self._routes is not None and self._memory_file is not None:
+        """Write the permanent memory of this site, atomically; nothing happens without a memory folder.
+
+        A disk that takes no more is one of the ``warnings``: it must not keep a planner from ending in order.
+        """
+        if self._routes is None or self._memory_file is None:
+            return
+        try:
             self._permanent.save(self._memory_file)
+        except OSError as error:
+            reason = error.strerror or error
+            self.warnings.append(f"permanent memory {self._memory_file} cannot be written: {reason}; it stays as it was")
 
     def close(self) -> None:
         """Save what was learned and stop the background thread."""
