@@ -239,3 +239,17 @@ def test_unknown_space_promises_nothing():
 
 def test_every_feature_has_a_name():
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
+
+
+@pytest.mark.parametrize(("heard", "alarm"), [(False, False), (True, True)])
+def test_who_stands_against_its_orders_is_novel_unless_nobody_knows_whether_they_were_passed_on(heard, alarm):
+    """At the start of a fleet the velocity gate is heard later than the first commands are sent."""
+    watched, ahead, novel = Watched(seed=9), np.array([[0.75, 0.0]] * 2), False
+    for _ in range(30):
+        observation = watched.simulation.observe()
+        watched.residuals.executed(ahead if heard else np.full((2, 2), np.nan))
+        residual, _ = watched.residuals.update(observation, STEP)
+        novel |= watched.detector.update(observation, residual).novel.any()
+        watched.residuals.commanded(observation, ahead)
+        watched.simulation.step(np.zeros((2, 2)))
+    assert novel == alarm

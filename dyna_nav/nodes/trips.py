@@ -88,7 +88,10 @@ class TripStream:
         self.ideal_times: list[float] = []  # [s] of the same trips
         self.failed: list[FailedTrip] = []
         self.begun = 0
-        self._distances: dict[str, np.ndarray] = {}  # way to a station from every cell [m]
+        self._distances = {  # way to each station from every cell [m]; now, because later it would disturb who drives
+            station.name: geodesic_distance(self.site, np.array([station.x, station.y]), self.robot_model.radius)
+            for station in self.site.stations
+        }
         self.chargers = [station for station in self.site.stations if station.kind == "charger"]
         workplaces = [station for station in self.site.stations if station.kind != "charger"]
         if len(workplaces) < self.robots + 1:
@@ -202,8 +205,4 @@ class TripStream:
 
     def _length(self, pose: np.ndarray, station: Station) -> float:
         """Length [m] of the shortest way from a pose to a station; inf when there is none."""
-        if station.name not in self._distances:
-            self._distances[station.name] = geodesic_distance(
-                self.site, np.array([station.x, station.y]), self.robot_model.radius
-            )
         return distance_at(self.site, self._distances[station.name], pose[:2])

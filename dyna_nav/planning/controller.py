@@ -159,7 +159,7 @@ class Dyna2Controller:
         self._goal_index = np.zeros(robots, np.int64)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
-        self._held = np.zeros(robots, bool)  # by somebody else since the last cycle: that teaches nothing
+        self._held = np.zeros(robots, bool)  # or may have been, by somebody else since the last cycle: teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]
         no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
@@ -262,10 +262,10 @@ class Dyna2Controller:
         Without it a robot that the velocity gate holds would look as if it disobeyed, and its state as novel.
         """
         known = np.isfinite(commands).all(axis=1)
-        self._held = known & (np.abs(commands - self._sent) > 1e-6).any(axis=1)
+        self._held = ~known | (np.abs(commands - self._sent) > 1e-6).any(axis=1)
         self._sent = np.where(known[:, None], commands, self._sent)
         if self._vigilance is not None:
-            self._vigilance.executed(self._sent)
+            self._vigilance.executed(commands)
 
     def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState) -> str:
         """Why a robot with a goal is not planned; "" when it is."""

@@ -74,9 +74,12 @@ class ResidualTracker:
         self._before = observation
 
     def executed(self, commands: np.ndarray) -> None:
-        """Correct what was sent by what reached the wheels [n, 2]: a held robot did not do what it was told."""
-        known = np.isfinite(commands).all(axis=1) & np.isfinite(self._commanded).all(axis=1)
-        self._commanded[known] = commands[known]
+        """Correct what was sent by what reached the wheels [n, 2]: a held robot did not do what it was told.
+
+        Of whom that is not known (NaN: its gate was not heard yet) this step is not judged.
+        """
+        sent = np.isfinite(self._commanded).all(axis=1)
+        self._commanded[sent] = commands[sent]
 
     def update(self, observation: Observation, step: float) -> tuple[np.ndarray, np.ndarray]:
         """Compare the prediction with what came.
