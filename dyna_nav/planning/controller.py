@@ -337,7 +337,7 @@ class Dyna2Controller:
             self._permanent.save(self._memory_file)
         except OSError as error:
             reason = error.strerror or error
-            self.warnings.append(f"permanent memory {self._memory_file} stays as it was: it cannot be written: {reason}")
+            self.warnings.append(f"permanent memory {self._memory_file} cannot be written ({reason}); it is as before")
 
     def close(self) -> None:
         """Save what was learned and stop the background thread."""
