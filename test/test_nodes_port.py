@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,6 +112,13 @@ def test_a_wall_that_is_approached_has_no_holes_but_blind_beams_stay_blind():
     ahead = np.abs(ANGLES) < 0.9
     assert (seen * np.cos(ANGLES))[ahead] == pytest.approx(0.7, abs=0.03)
     assert np.isnan(seen[np.abs(ANGLES) > 1.6]).all()
+
+
+def test_who_was_not_heard_yet_is_waited_for_and_who_fell_silent_is_a_fault():
+    port = make_port()
+    assert port.input().fault == "waiting for odometry: r1/odom: nothing received yet"
+    port._odometry_at = port._scan_at = time.monotonic() - 1.0
+    assert port.input().fault.startswith("odometry silent: r1/odom: ")
 
 
 def test_a_gate_that_fell_silent_lets_nothing_through():

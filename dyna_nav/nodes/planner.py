@@ -44,7 +44,7 @@ from dyna_nav.nodes.messages import NEWEST, path_message, pose_array
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_names import check_robot_names
-from dyna_nav.nodes.robot_port import InputTimeouts, RobotPort
+from dyna_nav.nodes.robot_port import WAITING, InputTimeouts, RobotPort
 from dyna_nav.nodes.transitions import loudly, refusable
 from dyna_nav.parameters import parameter
 from dyna_nav.planning import WAITS, PlannerConfig
@@ -330,7 +330,7 @@ class Planner(ClockOnDemand, LifecycleNode):
             reason = verdict.reason or fault or report.stop_reason[index]
             has_goal = bool(np.isfinite(self._goals[index]).all())
             arrived = bool(report.arrived[index])
-            waits = reason in WAITS
+            waits = reason in WAITS or reason.startswith(WAITING)
             state = (
                 "waiting" if waits else "standing" if reason
                 else "idle" if not has_goal else "arrived" if arrived else "driving"

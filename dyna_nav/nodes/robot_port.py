@@ -30,6 +30,7 @@ from dyna_nav.safety.inputs import (
 from dyna_nav.viewpoint import arc, compose, inverse, seen_from
 
 MOST_LEAD = 0.3  # a pose is carried forward to the present over no more than this [s]
+WAITING = "waiting for "  # begins the fault of a robot of which nothing was heard yet: that is no safe-stop
 EXECUTED_DEPTH = 5  # reports of a gate between two looks: the first of a command tells when it arrived
 EXECUTED_TIMEOUT = 0.3  # a gate that says nothing for so long lets nothing through any more [s]
 
@@ -153,7 +154,7 @@ class RobotPort:
             if fault:
                 return f"{kind} refused: {fault}"
             if at == -np.inf:
-                return f"{kind} silent: {self.name}/{topic}: nothing received yet"
+                return f"{WAITING}{kind}: {self.name}/{topic}: nothing received yet"
             if now - at > limit:
                 return f"{kind} silent: {self.name}/{topic}: the newest is older than {limit:g} s"
         if self._source.fault:
