@@ -9,6 +9,8 @@ from launch.events import Shutdown
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
+from dyna_nav.nodes.robot_names import check_robot_names
+
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
 
 ENVIRONMENT = {  # unless the user says otherwise
@@ -33,6 +35,7 @@ def robot_names(text: str) -> list[str]:
     names = [f"r{k + 1}" for k in range(int(text))] if text.isdigit() else [word.strip() for word in text.split(",")]
     if not names or not all(names):
         raise ValueError(f"launch argument robots is {text!r}; give a number of robots, or names separated by commas")
+    check_robot_names(names)  # here, because a gate that refuses its names would be started again and again
     return names
 
 
@@ -44,6 +47,8 @@ def nodes(context) -> list:
         site = str(Path(site).resolve())
     names = robot_names(value["robots"])
     time = {"use_sim_time": value["use_sim_time"].lower() in ("true", "1")}  # as IfCondition reads simulate
+    if not value["seed"].isdecimal():
+        raise ValueError(f"launch argument seed is {value['seed']!r}; give a whole number, not negative")
     seed = {"seed": int(value["seed"])}
     simulate = IfCondition(value["simulate"])
 

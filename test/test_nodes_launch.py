@@ -56,6 +56,13 @@ def test_robots_are_counted_or_named():
     assert module.robot_names("north, south") == ["north", "south"]
     with pytest.raises(ValueError, match="launch argument robots"):
         module.robot_names("0")
+    with pytest.raises(ValueError, match="'7a', which cannot be a ROS namespace"):
+        module.robot_names("r1,7a")
+
+
+def test_a_seed_is_a_number():
+    with pytest.raises(ValueError, match="launch argument seed is 'abc'; give a whole number"):
+        nodes("fleet.launch.py", seed="abc")
 
 
 @pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
