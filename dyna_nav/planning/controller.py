@@ -56,7 +56,7 @@ class PlannerConfig:
         (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
     )
     budget_ms: float = parameter(
-        27.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
+        24.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
     )
 
 
