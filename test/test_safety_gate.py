@@ -267,19 +267,9 @@ def test_the_older_the_scan_the_further_off_the_robot_stops():
     gate.on_command(twist(1.5), 10.0)
     gate.on_odometry(odometry(10.0, 1.5), 10.0)
     gate.on_scan(scan(10.0, ahead=braking + 0.1), 10.0)
-    gate.decide(9.95)
-    assert [gate.decide(10.0 + age).cause for age in (0.0, 0.1, 0.2)] == [None, causes.OBSTACLE, causes.OBSTACLE]
-
-
-def test_a_gate_that_decided_late_keeps_more_distance_until_it_is_punctual_again():
-    """A command that was passed on is driven until the next decision, and that may be as late once more."""
-    braking = 1.5**2 / (2 * MODEL.deceleration) + 1.5 * CONFIG.reaction_time
-    braking += MODEL.radius + CONFIG.margin + 1.5 * CONFIG.speed_margin
-    drive = Drive(command=(1.5, 0.0), scan=lambda t: scan(t, ahead=braking + 0.1 + t % 0.01))
-    assert drive.run(1.0)[-1].cause is None
-    drive.now += 0.25
-    assert drive.run(0.5)[0].cause == causes.OBSTACLE
-    assert drive.run(30.0)[-1].cause is None
+    gate.decide(9.7)
+    assert gate.decide(10.0).cause is None
+    assert gate.decide(10.2).cause == causes.OBSTACLE
 
 
 def test_a_laser_off_the_centre_sees_obstacles_where_they_are():

@@ -29,9 +29,6 @@ CAUSES = (EMERGENCY_STOP, ODOMETRY_BAD, ODOMETRY_STALE, SCAN_BAD, SCAN_STALE, CO
 
 _CLOCK_RESTART = 1.0  # a stamp that falls back by more than this means that the source began anew [s]
 _AHEAD = 0.6  # a robot that drives forward must be able to see this far to either side of its heading [rad]
-_PUNCTUAL = 0.1  # decisions may lie so far apart [s]: the lowest rate that a gate can be given is 10 Hz
-_LATEST = 0.5  # no more is reckoned with: a base that hears nothing for so long brakes by itself [s]
-_FORGETTING = 5.0  # a late decision counts half after so long [s]
 _MOVING = 0.05  # a laser must see the world change when the robot is faster than this [m/s]
 
 
@@ -140,8 +137,6 @@ class VelocityGate:
         self._scan_changed = 0.0
         self._emergency: set[str] = set()
         self._started = False  # waiting for the first inputs is not a stop
-        self._decided = math.inf  # when the last decision was made [s]
-        self._late = 0.0  # by how much decisions came too late lately [s]: the next may, too
         self._held: tuple[str, str] | None = None
         self._clear_since: float | None = None
 
@@ -180,8 +175,6 @@ class VelocityGate:
 
     def decide(self, now: float) -> GateDecision:
         """What may go to the wheels at `now`."""
-        gap, self._decided = max(now - self._decided, 0.0), now
-        self._late = max(min(gap - _PUNCTUAL, _LATEST), self._late * 0.5 ** (gap / _FORGETTING))
         fault = self._fault(now)
         if fault is not None:
             if self._started and (self._held is None or self._held[0] != fault[0]):
@@ -211,7 +204,7 @@ class VelocityGate:
         path = braking_path(
             *self._twist,
             self.model,
-            self.config.reaction_time + self._late,
+            self.config.reaction_time,
             command=self._planned,
             delay=self.scan.age(now),  # the scan was taken from where the robot was then
         )
