@@ -30,6 +30,22 @@ def drive():
         controller.close()
 
 
+@pytest.fixture
+def drive_dyna2():
+    """Makes runs of Dyna-2 (planning_drive.Drive); their controllers are closed at the end."""
+    from planning_drive import Drive  # here: most tests need nothing of planning
+
+    made = []
+
+    def make(*args, **options):
+        made.append(Drive(*args, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.controller.close()
+
+
 _status: list[int] = []
 
 

@@ -7,110 +7,52 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planning_worlds import MODEL, IdealFleet, hall, least_gap
+from planning_drive import CORNERS, HALL
+from planning_worlds import MODEL, hall, least_gap
 
-from dyna_nav.mdp import STEP, STOP
+from dyna_nav.mdp import STOP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2Config
 from dyna_nav.planning.vigilance import Assessment
 from dyna_nav.world_model.kinematics import KinematicModel
 
-HALL = hall(12, 8, [(4, 3.5, 8, 4.5)], stations=[(1, 1, 0.0), (11, 7, 0.0), (1, 7, 0.0), (11, 1, 0.0)])
-CORNERS = [(1.5, 1.5, 0.0), (10.5, 6.5, math.pi), (1.5, 6.5, 0.0), (10.5, 1.5, math.pi)]
-LOCKSTEP = PlannerConfig(budget_ms=0.0)  # no clock decides
-
-
-class Drive:
-    """A controller and a fleet in a hall; every robot starts in a corner and drives to the opposite one."""
-
-    def __init__(self, robots=1, site=HALL, goals=None, poses=None, seed=0, config=LOCKSTEP, model=None, **more):
-        self.fleet = IdealFleet(poses or CORNERS[:robots])
-        self.controller = Dyna2Controller(model or KinematicModel(MODEL), config=config, **more)
-        self.controller.reset(site, robots, np.random.default_rng(seed), MODEL)
-        opposite = [CORNERS[k ^ 1] for k in range(robots)]
-        for robot, goal in enumerate(opposite if goals is None else goals):
-            self.assign(robot, goal)
-        self.commands, self.way = [], []
-
-    def assign(self, robot, goal):
-        self.controller.assign(robot, None if goal is None else np.array(goal, float))
-        self.fleet.goals[robot] = np.nan if goal is None else goal
-        self.controller.wait_for_potentials()
-
-    def steps(self, count, change=lambda observation: observation):
-        for _ in range(count):
-            command = self.controller.act(change(self.fleet.observe()))
-            self.commands.append(command)
-            self.way.append(self.fleet.step(command))
-        return np.array(self.commands)
-
-    def distance(self, robot=0):
-        return math.hypot(*(self.fleet.pose[robot] - self.fleet.goals[robot])[:2])
-
-    def until_arrived(self, seconds):
-        while max(self.distance(robot) for robot in range(len(self.fleet.pose))) > 0.25 and self.fleet.time < seconds:
-            self.steps(1)
-        return self.fleet.time
-
-    @property
-    def dyna2(self):
-        return self.controller._dyna2
-
-
-@pytest.fixture
-def drive():
-    made = []
-
-    def make(*args, **options):
-        made.append(Drive(*args, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.controller.close()
-
-
-def contents(memory):
-    held = np.flatnonzero(memory.keys >= 0)
-    return dict(zip(memory.keys[held].tolist(), memory.weights[held].tolist(), strict=True))
-
-
 # Arriving, and what is in the way
 
 
-def test_a_robot_arrives_in_little_more_than_the_ideal_time(drive):
+def test_a_robot_arrives_in_little_more_than_the_ideal_time(drive_dyna2):
     site = hall(20, 6)
-    run = drive(site=site, poses=[(2, 3, 0.0)], goals=[(17, 3, 0.0)])
+    run = drive_dyna2(site=site, poses=[(2, 3, 0.0)], goals=[(17, 3, 0.0)])
     assert run.until_arrived(30) < 1.25 * 15 / MODEL.max_speed
     run.steps(10)
     assert np.hypot(*run.fleet.twist[0]) < 1e-6
 
 
-def test_a_robot_that_looks_the_wrong_way_turns_and_arrives(drive):
-    run = drive(poses=[(1.5, 1.5, math.pi)])
+def test_a_robot_that_looks_the_wrong_way_turns_and_arrives(drive_dyna2):
+    run = drive_dyna2(poses=[(1.5, 1.5, math.pi)])
     assert run.until_arrived(40) < 25
 
 
-def test_robots_that_cross_neither_touch_nor_block_each_other(drive):
-    run = drive(2, site=hall(12, 8), poses=[(1.5, 4, 0.0), (6, 1.5, math.pi / 2)], goals=[(10.5, 4, 0), (6, 6.5, 0)])
+def test_robots_that_cross_neither_touch_nor_block_each_other(drive_dyna2):
+    poses, goals = [(1.5, 4, 0.0), (6, 1.5, math.pi / 2)], [(10.5, 4, 0), (6, 6.5, 0)]
+    run = drive_dyna2(2, site=hall(12, 8), poses=poses, goals=goals)
     assert run.until_arrived(30) < 20
     assert least_gap(np.concatenate(run.way)) >= 2 * MODEL.radius
 
 
-def test_four_robots_that_change_places_never_touch(drive):
-    run = drive(4)
+def test_four_robots_that_change_places_never_touch(drive_dyna2):
+    run = drive_dyna2(4)
     run.until_arrived(60)
     assert least_gap(np.concatenate(run.way)) >= 2 * MODEL.radius
     assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
 
 
 @pytest.mark.parametrize(("gap", "may_follow"), [(0.3, False), (1.0, True)])
-def test_who_is_ahead_may_be_stopped_without_a_word(drive, monkeypatch, gap, may_follow):
+def test_who_is_ahead_may_be_stopped_without_a_word(drive_dyna2, monkeypatch, gap, may_follow):
     """A velocity gate holds a robot at once: nobody drives at full speed close behind, though the one ahead goes on."""
     ahead = 3.0 + 2 * MODEL.radius + gap
     poses, goals = [(3.0, 2, 0.0), (ahead, 2, 0.0)], [(28, 2, 0.0), (20, 2, 0.0)]
-    run = drive(2, site=hall(30, 4), poses=poses, goals=goals)
+    run = drive_dyna2(2, site=hall(30, 4), poses=poses, goals=goals)
     run.fleet.twist[:, 0] = MODEL.max_speed
     run.controller.executed(run.fleet.twist.copy())
     plans, plan = [], run.dyna2.plan
@@ -122,11 +64,11 @@ def test_who_is_ahead_may_be_stopped_without_a_word(drive, monkeypatch, gap, may
 
 
 @pytest.mark.parametrize(("late", "ahead", "needed"), [(0.1, "wall", 0.15), (0.1, "robot", 0.3), (0.0, "wall", 0.0)])
-def test_a_robot_whose_commands_come_late_brakes_earlier(drive, monkeypatch, late, ahead, needed):
+def test_a_robot_whose_commands_come_late_brakes_earlier(drive_dyna2, monkeypatch, late, ahead, needed):
     """By the way that it drives meanwhile; towards a robot, which may be as late, by twice that way."""
     braking = BrakingConfig()
     usual = braking.latency - braking.base_latency
-    run = drive(2, site=hall(30, 4), poses=[(3.0, 2, 0.0), (25.0, 2, 0.0)], goals=[(28, 2, 0.0), None])
+    run = drive_dyna2(2, site=hall(30, 4), poses=[(3.0, 2, 0.0), (25.0, 2, 0.0)], goals=[(28, 2, 0.0), None])
     plans, plan = [], run.dyna2.plan
     monkeypatch.setattr(run.dyna2, "plan", lambda *given: plans.append(plan(*given)) or plans[-1])
     straight_on = [tuple(action) for action in run.dyna2.actions].index((MODEL.max_speed, 0.0))
@@ -146,29 +88,29 @@ def test_a_robot_whose_commands_come_late_brakes_earlier(drive, monkeypatch, lat
     assert farthest(usual) - farthest(usual + late) == pytest.approx(needed, abs=0.05)
 
 
-def test_a_goal_without_a_way_makes_no_robot_wander(drive):
+def test_a_goal_without_a_way_makes_no_robot_wander(drive_dyna2):
     site = hall(12, 8, [(6, 0, 6.2, 8)])
-    run = drive(site=site, poses=[(2, 4, 1.0)], goals=[(9, 4, 0.0)])
+    run = drive_dyna2(site=site, poses=[(2, 4, 1.0)], goals=[(9, 4, 0.0)])
     assert not run.steps(30).any()
     assert "no way" in run.controller.report.stop_reason[0]
 
 
-def test_a_robot_without_a_goal_stands_and_so_does_one_that_arrived(drive):
-    run = drive(2, goals=[(1.5, 1.5, 0.0), None])
+def test_a_robot_without_a_goal_stands_and_so_does_one_that_arrived(drive_dyna2):
+    run = drive_dyna2(2, goals=[(1.5, 1.5, 0.0), None])
     assert not run.steps(5).any()
     assert run.controller.report.stop_reason == ["", ""]
 
 
-def test_a_goal_that_is_taken_back_stops_the_robot(drive):
-    run = drive()
+def test_a_goal_that_is_taken_back_stops_the_robot(drive_dyna2):
+    run = drive_dyna2()
     run.steps(20)
     run.assign(0, None)
     assert not run.steps(15)[20:].any()
     assert not run.fleet.twist.any()
 
 
-def test_a_goal_that_two_robots_have_is_still_computed_for_the_one_that_keeps_it(drive):
-    run = drive(2, poses=[(2, 2, 0), (2, 6, 0)], goals=[(9, 4, 0), (9, 4, 0)])
+def test_a_goal_that_two_robots_have_is_still_computed_for_the_one_that_keeps_it(drive_dyna2):
+    run = drive_dyna2(2, poses=[(2, 2, 0), (2, 6, 0)], goals=[(9, 4, 0), (9, 4, 0)])
     for goal in ((8, 2, 0), (7, 2, 0), (9, 2, 0), (9, 4, 0)):  # the first changes its mind faster than anybody computes
         run.controller.assign(1, np.array([9.0, 4.0, 0.0]))
         run.controller.assign(0, np.array(goal, float))
@@ -190,8 +132,8 @@ def test_a_goal_that_two_robots_have_is_still_computed_for_the_one_that_keeps_it
         ((0.2, 4, 0), "room"),
     ],
 )
-def test_a_goal_that_cannot_be_served_is_refused_by_name_and_the_old_one_stays(drive, goal, words):
-    run = drive(2)
+def test_a_goal_that_cannot_be_served_is_refused_by_name_and_the_old_one_stays(drive_dyna2, goal, words):
+    run = drive_dyna2(2)
     run.steps(1)
     with pytest.raises(ValueError, match=words) as refusal:
         run.controller.assign(1, np.array(goal, float))
@@ -202,116 +144,17 @@ def test_a_goal_that_cannot_be_served_is_refused_by_name_and_the_old_one_stays(d
 
 
 @pytest.mark.parametrize("robot", [-1, 2])
-def test_a_goal_for_a_robot_that_is_not_there_is_refused(drive, robot):
-    run = drive(2)
+def test_a_goal_for_a_robot_that_is_not_there_is_refused(drive_dyna2, robot):
+    run = drive_dyna2(2)
     with pytest.raises(ValueError, match=f"robot {robot}"):
         run.controller.assign(robot, np.array(CORNERS[0]))
-
-
-# The two memories
-
-
-def test_the_transient_memory_is_empty_after_a_new_goal_and_only_that_robots(drive):
-    run = drive(2)
-    run.steps(15)
-    transient = run.dyna2.transient
-    per_robot = int(np.prod(transient.layout[4:9]))
-
-    def belonging_to(robot):
-        return {key: weight for key, weight in contents(transient).items() if key // per_robot == robot}
-
-    others = belonging_to(1)
-    assert belonging_to(0)
-    assert others
-    run.assign(0, CORNERS[2])
-    assert not belonging_to(0)
-    assert belonging_to(1) == others
-
-
-def test_planning_never_writes_the_permanent_memory(drive):
-    run = drive(2)
-    run.steps(10)
-    before = contents(run.dyna2.permanent)
-    state, live = run.controller._last, run.controller._live
-    transient = contents(run.dyna2.transient)
-    for _ in range(5):
-        run.dyna2.plan(state, live)
-    assert contents(run.dyna2.permanent) == before
-    assert contents(run.dyna2.transient) != transient
-
-
-def test_what_really_happens_is_learned_by_the_permanent_memory_alone(drive):
-    run = drive()
-    run.steps(10)
-    before, transient = contents(run.dyna2.permanent), contents(run.dyna2.transient)
-    run.fleet.pose[0, 0] -= 0.3  # a real delay
-    run.controller._remember(replace(run.controller._last, pose=run.fleet.pose.copy()), STEP)
-    assert contents(run.dyna2.permanent) != before
-    assert contents(run.dyna2.transient) == transient
-
-
-def test_one_error_moves_the_sum_of_both_memories_once(drive):
-    """Imagination moves the transient memory by its rate times the error of the sum; the sum must not move twice."""
-    run = drive(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_rate=0.5)))
-    run.steps(1)
-    dyna2, pose = run.dyna2, run.fleet.pose[0]
-    dyna2.transient.clear()
-    dyna2.permanent.learn(pose, 0.0, 1.0, run.controller._goal_index[0], 4.0, 1.0)
-    lessons = []
-    learn = dyna2.transient.learn
-
-    def watch(pose, speed, battery, goal, error, rate):
-        def total():
-            permanent = dyna2.permanent.value(pose, speed, battery, run.controller._goal_index[0])
-            return permanent + dyna2.transient.value(pose, speed, battery, goal)
-
-        before = total()
-        learn(pose, speed, battery, goal, error, rate)
-        lessons.append((total() - before, rate * error))
-
-    dyna2.transient.learn = watch
-    dyna2.plan(run.controller._last, run.controller._live)
-    moved, meant = np.array(lessons).T
-    assert len(lessons) > 3
-    assert np.abs(meant).max() > 0.1
-    np.testing.assert_allclose(moved, meant, atol=1e-3)
-
-
-def test_the_permanent_memory_is_saved_on_close_and_read_on_reset(drive, tmp_path):
-    run = drive(memory_dir=tmp_path)
-    run.steps(40)
-    learned = contents(run.dyna2.permanent)
-    assert learned
-    run.controller.close()
-    again = drive(memory_dir=tmp_path)
-    assert contents(again.dyna2.permanent) == pytest.approx(learned)
-    other = drive(memory_dir=tmp_path, site=hall(12, 8))
-    assert not contents(other.dyna2.permanent)
-
-
-def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(drive, tmp_path):
-    run = drive(memory_dir=tmp_path / "memory")
-    run.steps(3)
-    (tmp_path / "memory").write_text("a file where the folder should be")
-    run.controller.close()
-    assert "permanent-" in run.controller.warnings[-1]
-    assert "cannot be written" in run.controller.warnings[-1]
-
-
-def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive, tmp_path):
-    drive(memory_dir=tmp_path).controller.close()
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(b"damaged")
-    run = drive(memory_dir=tmp_path)
-    assert len(run.controller.warnings) == 1
-    assert run.steps(5).any()
 
 
 # Imagining
 
 
-def test_rollouts_change_their_mind_on_the_way(drive):
-    run = drive()
+def test_rollouts_change_their_mind_on_the_way(drive_dyna2):
+    run = drive_dyna2()
     run.steps(3)
     dyna2 = run.dyna2
     free = dyna2._number > len(dyna2.actions)
@@ -323,8 +166,8 @@ def test_rollouts_change_their_mind_on_the_way(drive):
     assert set(dyna2._chosen[0][held]) == set(range(len(dyna2.actions)))
 
 
-def test_among_actions_of_equal_value_it_is_not_always_the_first(drive):
-    run = drive()
+def test_among_actions_of_equal_value_it_is_not_always_the_first(drive_dyna2):
+    run = drive_dyna2()
     run.steps(1)
     dyna2 = run.dyna2
     dyna2._action_value[0] = 1.0
@@ -332,8 +175,8 @@ def test_among_actions_of_equal_value_it_is_not_always_the_first(drive):
     assert len(chosen) > 5
 
 
-def test_an_inadmissible_action_is_never_taken_however_good(drive):
-    run = drive()
+def test_an_inadmissible_action_is_never_taken_however_good(drive_dyna2):
+    run = drive_dyna2()
     run.steps(1)
     dyna2 = run.dyna2
     dyna2._action_value[0] = -np.inf
@@ -345,8 +188,8 @@ def test_an_inadmissible_action_is_never_taken_however_good(drive):
         assert {dyna2._best_of(0, only) for _ in range(20)} <= {2, 7, STOP}
 
 
-def test_without_any_time_left_it_follows_the_potential(drive):
-    run = drive(2)
+def test_without_any_time_left_it_follows_the_potential(drive_dyna2):
+    run = drive_dyna2(2)
     run.steps(3)
     dyna2, state, live = run.dyna2, run.controller._last, run.controller._live
     plan = dyna2.plan(state, live, lambda: 0.0)
@@ -356,16 +199,16 @@ def test_without_any_time_left_it_follows_the_potential(drive):
     assert len(set(first)) == 1  # what the potential says, not what the dice say
 
 
-def test_without_any_time_left_it_still_takes_an_admissible_action(drive):
-    run = drive(2)
+def test_without_any_time_left_it_still_takes_an_admissible_action(drive_dyna2):
+    run = drive_dyna2(2)
     run.steps(3)
     for _ in range(20):
         plan = run.dyna2.plan(run.controller._last, run.controller._live, lambda: 0.0)
         assert plan.admissible[[0, 1], plan.action].all()
 
 
-def test_time_that_runs_out_ends_the_rollouts_where_they_are(drive):
-    run = drive()
+def test_time_that_runs_out_ends_the_rollouts_where_they_are(drive_dyna2):
+    run = drive_dyna2()
     run.steps(1)
     left = iter([1.0, 1.0, 0.9, 0.9, 0.8, 0.8, 0.7, 0.1, 0.1, 0.1, 0.1])
     plan = run.dyna2.plan(run.controller._last, run.controller._live, lambda: next(left))
@@ -381,14 +224,14 @@ class Broken(KinematicModel):
         return np.full_like(mean, np.nan), variance
 
 
-def test_a_model_that_answers_nan_stops_no_cycle_and_moves_nobody_into_a_wall(drive):
-    run = drive(2, model=Broken(MODEL))
+def test_a_model_that_answers_nan_stops_no_cycle_and_moves_nobody_into_a_wall(drive_dyna2):
+    run = drive_dyna2(2, model=Broken(MODEL))
     assert np.isfinite(run.steps(30)).all()
     assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
 
 
-def test_the_same_seed_gives_the_same_commands(drive):
-    one, same, other = (drive(2, seed=seed).steps(25) for seed in (5, 5, 6))
+def test_the_same_seed_gives_the_same_commands(drive_dyna2):
+    one, same, other = (drive_dyna2(2, seed=seed).steps(25) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 
@@ -396,8 +239,8 @@ def test_the_same_seed_gives_the_same_commands(drive):
 # Inputs and trust
 
 
-def test_a_robot_whose_pose_is_lost_stands_and_the_others_go_on(drive):
-    run = drive(2)
+def test_a_robot_whose_pose_is_lost_stands_and_the_others_go_on(drive_dyna2):
+    run = drive_dyna2(2)
     run.steps(10)
 
     def lose_the_first(observation):
@@ -415,8 +258,8 @@ def test_a_robot_whose_pose_is_lost_stands_and_the_others_go_on(drive):
 
 @pytest.mark.parametrize("field", ["twist", "battery", "scan"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_other_bad_inputs_give_finite_commands(drive, field, value):
-    run = drive(2)
+def test_other_bad_inputs_give_finite_commands(drive_dyna2, field, value):
+    run = drive_dyna2(2)
 
     def spoil(observation):
         array = getattr(observation, field).copy()
@@ -452,8 +295,8 @@ class Distrust:
         pass
 
 
-def test_without_the_model_a_robot_drives_at_half_speed_and_arrives(drive):
-    run = drive(vigilance=Distrust())
+def test_without_the_model_a_robot_drives_at_half_speed_and_arrives(drive_dyna2):
+    run = drive_dyna2(vigilance=Distrust())
     run.until_arrived(60)
     assert run.distance() <= 0.25
     assert np.abs(np.array(run.commands)[:, :, 0]).max() == pytest.approx(0.5 * MODEL.max_speed)
@@ -461,8 +304,8 @@ def test_without_the_model_a_robot_drives_at_half_speed_and_arrives(drive):
     assert run.controller.report.breaker_open.all()
 
 
-def test_a_novel_state_stops_its_robot_and_says_why(drive):
-    run = drive(2, vigilance=Distrust())
+def test_a_novel_state_stops_its_robot_and_says_why(drive_dyna2):
+    run = drive_dyna2(2, vigilance=Distrust())
     found = run.controller._vigilance.assessment
     run.controller._vigilance.assessment = replace(
         found, novel=np.array([True, False]), reason=("dark", ""), distrusted=np.zeros(2, bool), speed_scale=np.ones(2)

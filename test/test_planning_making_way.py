@@ -115,6 +115,8 @@ def test_two_that_meet_in_a_narrow_aisle_both_arrive_without_a_touch():
         controller.wait_for_potentials()
         way.append(fleet.step(controller.act(fleet.observe())))
         made_way |= controller._routes.makes_way.any()
+        parked = controller._routes._detours._parked.parked
+        assert not (parked & ~controller.report.arrived).any()  # who waits for the other is not led around
     controller.close()
     assert controller.report.arrived.all()
     assert made_way

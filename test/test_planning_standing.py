@@ -55,43 +55,35 @@ def test_obstacles_beyond_the_map_are_ignored(standing):
     assert standing.points is None
 
 
-def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():
-    simulation = pytest.importorskip("dyna_nav.simulation")
-    pallets = [simulation.Pallet(7.0, 0.9, np.pi / 2, mass=300.0)]
-    world = simulation.Simulation(SITE, 1, 1, poses=np.array([[1.5, 0.9, 0.0]]), pallets=pallets)
+def highest_on_the_way(robots, world, position):
+    """How far up [m] the first robot of a world goes on its way through the aisles; position() tells where it is."""
     controller = Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(budget_ms=0))
-    controller.reset(SITE, 1, np.random.default_rng(1), MODEL)
+    controller.reset(SITE, robots, np.random.default_rng(1), MODEL)
     controller.assign(0, np.array([12.5, 0.9, 0.0]))
     highest = 0.0
     for _ in range(600):
         controller.wait_for_potentials()
         world.step(controller.act(world.observe()))
-        highest = max(highest, world.true_pose[0, 1])
-        if controller.report.stop_reason[0] == "" and np.hypot(*(world.true_pose[0, :2] - [12.5, 0.9])) < 0.3:
+        highest = max(highest, position()[1])
+        if controller.report.arrived[0]:
             break
     else:
-        pytest.fail(f"still at {world.true_pose[0]} after a minute: {controller.report.stop_reason}")
-    assert highest > 3.4
-    assert not world.collisions
+        pytest.fail(f"still at {position()} after a minute: {controller.report.stop_reason}")
     controller.close()
+    return highest
+
+
+def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():
+    simulation = pytest.importorskip("dyna_nav.simulation")
+    pallets = [simulation.Pallet(7.0, 0.9, np.pi / 2, mass=300.0)]
+    world = simulation.Simulation(SITE, 1, 1, poses=np.array([[1.5, 0.9, 0.0]]), pallets=pallets)
+    assert highest_on_the_way(1, world, lambda: world.true_pose[0]) > 3.4
+    assert not world.collisions
 
 
 def test_a_robot_goes_round_by_the_other_aisle_when_one_that_is_not_under_way_stands_in_its_own():
     fleet = IdealFleet([(1.5, 0.9, 0.0), (7.0, 0.9, 0.0)])
-    controller = Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(budget_ms=0))
-    controller.reset(SITE, 2, np.random.default_rng(1), MODEL)
-    controller.assign(0, np.array([12.5, 0.9, 0.0]))
-    highest = 0.0
-    for _ in range(400):
-        controller.wait_for_potentials()
-        fleet.step(controller.act(fleet.observe()))
-        highest = max(highest, fleet.pose[0, 1])
-        if controller.report.arrived[0]:
-            break
-    else:
-        pytest.fail(f"still at {fleet.pose[0]} after 40 s: {controller.report.stop_reason}")
-    assert highest > 3.4
-    controller.close()
+    assert highest_on_the_way(2, fleet, lambda: fleet.pose[0]) > 3.4
 
 
 def stands(parked, seconds, pose, waits=(False, False), start=0.0):

@@ -1,0 +1,124 @@
+"""The two memories while robots drive: what each learns, what is forgotten, what is kept on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planning_drive import CORNERS, LOCKSTEP
+from planning_worlds import hall
+
+from dyna_nav.mdp import STEP
+from dyna_nav.planning.dyna2 import Dyna2Config
+
+
+def contents(memory):
+    held = np.flatnonzero(memory.keys >= 0)
+    return dict(zip(memory.keys[held].tolist(), memory.weights[held].tolist(), strict=True))
+
+
+def test_the_transient_memory_is_empty_after_a_new_goal_and_only_that_robots(drive_dyna2):
+    run = drive_dyna2(2)
+    run.steps(15)
+    transient = run.dyna2.transient
+    per_robot = int(np.prod(transient.layout[4:9]))
+
+    def belonging_to(robot):
+        return {key: weight for key, weight in contents(transient).items() if key // per_robot == robot}
+
+    others = belonging_to(1)
+    assert belonging_to(0)
+    assert others
+    run.assign(0, CORNERS[2])
+    assert not belonging_to(0)
+    assert belonging_to(1) == others
+
+
+def test_what_is_not_imagined_again_counts_half_after_its_half_life(drive_dyna2):
+    """Where somebody stood in the way the values are bad; they must not stay so when nobody imagines going there."""
+    run = drive_dyna2(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_half_life=1.0)))
+    run.steps(1)
+    far, transient = (6.0, 7.0, 0.0), run.dyna2.transient
+    transient.learn(far, 0.0, 1.0, 0, -0.8, 1.0)
+    run.steps(10)
+    assert transient.value(far, 0.0, 1.0, 0) == pytest.approx(-0.4, abs=0.01)
+
+
+def test_planning_never_writes_the_permanent_memory(drive_dyna2):
+    run = drive_dyna2(2)
+    run.steps(10)
+    before = contents(run.dyna2.permanent)
+    state, live = run.controller._last, run.controller._live
+    transient = contents(run.dyna2.transient)
+    for _ in range(5):
+        run.dyna2.plan(state, live)
+    assert contents(run.dyna2.permanent) == before
+    assert contents(run.dyna2.transient) != transient
+
+
+def test_what_really_happens_is_learned_by_the_permanent_memory_alone(drive_dyna2):
+    run = drive_dyna2()
+    run.steps(10)
+    before, transient = contents(run.dyna2.permanent), contents(run.dyna2.transient)
+    run.fleet.pose[0, 0] -= 0.3  # a real delay
+    run.controller._remember(replace(run.controller._last, pose=run.fleet.pose.copy()), STEP)
+    assert contents(run.dyna2.permanent) != before
+    assert contents(run.dyna2.transient) == transient
+
+
+def test_one_error_moves_the_sum_of_both_memories_once(drive_dyna2):
+    """Imagination moves the transient memory by its rate times the error of the sum; the sum must not move twice."""
+    run = drive_dyna2(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_rate=0.5)))
+    run.steps(1)
+    dyna2, pose = run.dyna2, run.fleet.pose[0]
+    dyna2.transient.clear()
+    dyna2.permanent.learn(pose, 0.0, 1.0, run.controller._goal_index[0], 4.0, 1.0)
+    lessons = []
+    learn = dyna2.transient.learn
+
+    def watch(pose, speed, battery, goal, error, rate):
+        def total():
+            permanent = dyna2.permanent.value(pose, speed, battery, run.controller._goal_index[0])
+            return permanent + dyna2.transient.value(pose, speed, battery, goal)
+
+        before = total()
+        learn(pose, speed, battery, goal, error, rate)
+        lessons.append((total() - before, rate * error))
+
+    dyna2.transient.learn = watch
+    dyna2.plan(run.controller._last, run.controller._live)
+    moved, meant = np.array(lessons).T
+    assert len(lessons) > 3
+    assert np.abs(meant).max() > 0.1
+    np.testing.assert_allclose(moved, meant, atol=1e-3)
+
+
+def test_the_permanent_memory_is_saved_on_close_and_read_on_reset(drive_dyna2, tmp_path):
+    run = drive_dyna2(memory_dir=tmp_path)
+    run.steps(40)
+    learned = contents(run.dyna2.permanent)
+    assert learned
+    run.controller.close()
+    again = drive_dyna2(memory_dir=tmp_path)
+    assert contents(again.dyna2.permanent) == pytest.approx(learned)
+    other = drive_dyna2(memory_dir=tmp_path, site=hall(12, 8))
+    assert not contents(other.dyna2.permanent)
+
+
+def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(drive_dyna2, tmp_path):
+    run = drive_dyna2(memory_dir=tmp_path / "memory")
+    run.steps(3)
+    (tmp_path / "memory").write_text("a file where the folder should be")
+    run.controller.close()
+    assert "permanent-" in run.controller.warnings[-1]
+    assert "cannot be written" in run.controller.warnings[-1]
+
+
+def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive_dyna2, tmp_path):
+    drive_dyna2(memory_dir=tmp_path).controller.close()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"damaged")
+    run = drive_dyna2(memory_dir=tmp_path)
+    assert len(run.controller.warnings) == 1
+    assert run.steps(5).any()
