@@ -33,6 +33,7 @@ LIMITS = np.array([MODEL.acceleration, MODEL.deceleration, MODEL.turn_accelerati
 POINTS = path_length(MODEL, CONFIG)
 ROOM = hall(6, 5)
 NOTHING = np.empty((0, 2))  # no laser returns
+NOBODY = np.empty((0, POINTS, 2)), np.empty((0, POINTS))  # who moves: where, and within what reach
 
 
 def margins(config):
@@ -52,17 +53,15 @@ class Rule:
     def path(self, fleet, robot, command, hold, latency=None):
         out = np.empty((POINTS, 2))
         latency = self.timing[0] if latency is None else latency
-        braking_path(
-            fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, latency, hold, out
-        )
+        braking_path(fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, latency, hold, out)
         return out
 
-    def allowed(self, fleet, robot, paths, returns=NOTHING, halts=None):
+    def allowed(self, fleet, robot, paths, returns=NOTHING, halts=None, people=NOBODY):
         out = np.zeros(len(ACTIONS), bool)
         admissible_actions(
             robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths,
-            paths if halts is None else halts, returns, LIMITS, self.timing, MODEL.radius, self.margins, self.field,
-            self.geometry, out,
+            paths if halts is None else halts, returns, *people, LIMITS, self.timing, MODEL.radius, self.margins,
+            self.field, self.geometry, out,
         )  # fmt: skip
         return out
 

@@ -128,7 +128,10 @@ class MPPIController:
         steps = np.arange(horizon + 1)[:, None] * STEP
         yaw, speed = observation.pose[:, 2], observation.twist[:, 0]
         velocity = speed[:, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
-        self._predicted = observation.pose[:, None, :2] + steps * velocity[:, None, :]  # others go on as they do
+        fleet = observation.pose[:, None, :2] + steps * velocity[:, None, :]  # others go on as they do
+        people, radii = self._surroundings.live.moving.expected(steps[:, 0])
+        self._predicted = np.concatenate([fleet, people])
+        self._contact = np.concatenate([np.full(len(fleet), 2.0 * self._radius), self._radius + radii])
         self._robot = np.repeat(going, self._samples)
         surroundings = self._surroundings
         field, lattice, motion = surroundings.fields, surroundings.lattice, surroundings.motion
@@ -171,8 +174,8 @@ class MPPIController:
         judge(
             step, self._robot, self._running, pose, twist, self._goal, self._tolerance, self._potential, self._delay,
             surroundings.fields, surroundings.lattice, surroundings.motion, self._reward, self._radius,
-            surroundings.live.clearance, self._geometry, self._predicted, self._nearness, np.zeros(len(pose)),
-            self._start,
+            surroundings.live.clearance, self._geometry, self._predicted, self._contact, self._nearness,
+            np.zeros(len(pose)), self._start,
         )  # fmt: skip
 
     def _cost(self, state: torch.Tensor, deviation: torch.Tensor, knot: int) -> torch.Tensor:

@@ -105,14 +105,27 @@ class OrcaController:
     def _avoid(self, observation: Observation, going: np.ndarray, preferred: np.ndarray) -> np.ndarray:
         """What the package makes of the preferred velocities [k, 2]; m/s, map frame."""
         config, model = self._config, self._model
+        places, radii = self._surroundings.live.moving.expected(np.array([0.0, STEP]))
         simulator = pyrvo.RVOSimulator(
-            STEP, config.reach, self._robots, config.horizon, config.wall_horizon, self._radius, model.max_speed
+            STEP,
+            config.reach,
+            self._robots + len(places),
+            config.horizon,
+            config.wall_horizon,
+            self._radius,
+            model.max_speed,
         )
         for k, robot in enumerate(going):
             yaw, speed = observation.pose[robot, 2], observation.twist[robot, 0]
             agent = simulator.add_agent(tuple(observation.pose[robot, :2]))
             simulator.set_agent_velocity(agent, (speed * math.cos(yaw), speed * math.sin(yaw)))
             simulator.set_agent_pref_velocity(agent, tuple(preferred[k]))
+        for place, radius in zip(places, radii, strict=True):  # people, who the package takes for agents that avoid too
+            velocity = tuple((place[1] - place[0]) / STEP)
+            agent = simulator.add_agent(tuple(place[0]))
+            simulator.set_agent_velocity(agent, velocity)
+            simulator.set_agent_pref_velocity(agent, velocity)
+            simulator.set_agent_radius(agent, radius)
         for polygon in self._standing(observation, going):
             simulator.add_obstacle(polygon)
         simulator.process_obstacles()

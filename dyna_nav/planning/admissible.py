@@ -6,6 +6,9 @@ from the published paths of all others; robots choose in turn, and who has not c
 the rule holds at one step, braking keeps it at the next, so by induction nobody collides. The margin covers what the
 kinematics here leave out: localisation, tracking and timing errors.
 
+From what moves on its own, people first of all, nobody can keep a distance: it may walk into any robot. A robot stands
+before they touch (passive safety), so the rule asks of its path to keep clear of wherever they can be until then.
+
 The velocity gate knows neither map nor fleet and takes whatever the laser sees for standing still. What it would refuse
 is not admissible either, with a little more room than it asks for: a robot that plans with its gate is rarely held.
 """
@@ -166,18 +169,44 @@ def clear_of_returns(path, speed, returns, radius, margins):
 
 
 @njit(cache=True, nogil=True)
+def stands_before_contact(path, speed, middles, reach, radius, margins):
+    """Whether a robot on a path [points, 2] keeps its distance from what moves until it stands (passive safety).
+
+    middles [things, points, 2] and reach [things, points]: where each thing is expected when the robot is at a point of
+    its path, and how far from there something of it may be [m]. Whoever walks into a robot that stands is not touched
+    by it (Macek, Vasquez Govea, Fraichard and Siegwart, 2009).
+    """
+    last = path.shape[0] - 1
+    while last > 0 and path[last, 0] == path[last - 1, 0] and path[last, 1] == path[last - 1, 1]:
+        last -= 1
+    margin = margins[0] + margins[1] * abs(speed)
+    for k in range(middles.shape[0]):
+        for point in range(1, last + 1):
+            distance = math.hypot(path[point, 0] - middles[k, point, 0], path[point, 1] - middles[k, point, 1])
+            if distance < radius + margin + reach[k, point]:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def admissible_actions(
-    robot, pose, twist, previous, actions, paths, halts, returns, limits, timing, radius, margins, field, geometry, out
-):
+    robot, pose, twist, previous, actions, paths, halts, returns, middles, reach, limits, timing, radius, margins,
+    field, geometry, out,
+):  # fmt: skip
     """Mark the admissible actions of one robot in out bool [actions].
 
     timing: latency and hold [s]; paths and halts [robots, points, 2] as in path_is_safe; returns [k, 2] of its own
-    laser, map frame [m]; geometry: origin x, y and resolution of the field [m].
+    laser, map frame [m]; middles and reach of what moves as in stands_before_contact; geometry: origin x, y and
+    resolution of the field [m].
     """
     path = np.empty((paths.shape[1], 2))
     for action in range(actions.shape[0]):
         braking_path(pose, twist, previous, actions[action], limits, timing[0], timing[1], path)
         speed = peak_speed(path)
-        out[action] = path_is_safe(
-            path, speed, paths, halts, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
-        ) and clear_of_returns(path, speed, returns, radius, margins)
+        out[action] = (
+            path_is_safe(
+                path, speed, paths, halts, robot, radius, margins, field, geometry[0], geometry[1], geometry[2]
+            )
+            and clear_of_returns(path, speed, returns, radius, margins)
+            and stands_before_contact(path, speed, middles, reach, radius, margins)
+        )

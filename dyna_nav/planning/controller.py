@@ -21,6 +21,7 @@ from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
 from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
+from dyna_nav.planning.moving import MovingConfig
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig
 from dyna_nav.planning.routes import Routes
@@ -46,6 +47,7 @@ class PlannerConfig:
     dyna2: Dyna2Config = field(default_factory=Dyna2Config)
     braking: BrakingConfig = field(default_factory=BrakingConfig)
     obstacles: ObstacleConfig = field(default_factory=ObstacleConfig)
+    moving: MovingConfig = field(default_factory=MovingConfig)
     potential: PotentialConfig = field(default_factory=PotentialConfig)
     making_way: MakingWayConfig = field(default_factory=MakingWayConfig)
     tolerance: GoalTolerance = field(default_factory=GoalTolerance)
@@ -155,7 +157,7 @@ class Dyna2Controller:
         self._routes = Routes(
             lattice, robots, model, self._dyna2, config.tolerance, config.potential, config.making_way
         )
-        self._live = LiveMap(site, model.radius, config.obstacles)
+        self._live = LiveMap(site, model.radius, config.obstacles, config.moving)
         self._goal_index = np.zeros(robots, np.int64)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))

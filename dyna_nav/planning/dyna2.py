@@ -18,7 +18,7 @@ import numpy as np
 
 from dyna_nav.mdp import STEP, STOP, GoalTolerance, Reward, RobotModel
 from dyna_nav.parameters import parameter
-from dyna_nav.planning.admissible import BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.admissible import PATH_STEP, BrakingConfig, admissible_actions, braking_path, path_length
 from dyna_nav.planning.escape import Escape
 from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
@@ -179,9 +179,7 @@ class Dyna2:
         step = 0
         pace, before = 0.0, seconds_left()
         while (
-            step < self.config.horizon
-            and seconds_left() > 1.5 * pace
-            and (self._running & (self._limit > step)).any()
+            step < self.config.horizon and seconds_left() > 1.5 * pace and (self._running & (self._limit > step)).any()
         ):
             self._choose(step)
             self._imagine(step)
@@ -202,6 +200,7 @@ class Dyna2:
         )  # fmt: skip
         self.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
+        self._expect()
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
         self._model_calls = 0
         self._uncertainty = np.zeros((self.robots, actions))
@@ -210,6 +209,13 @@ class Dyna2:
         if not self._active.size:
             return
         self._doubts = np.zeros((self.robots, actions))
+
+    def _expect(self) -> None:
+        """Where everybody is expected who can be touched, step by step: the fleet, and what moves beside it."""
+        fleet = self.forecast.expected[:, :, :2]
+        others, radii = self._live.moving.expected(np.arange(fleet.shape[1]) * STEP)
+        self._expected = np.concatenate([fleet, others])
+        self._contact = np.concatenate([np.full(self.robots, 2.0 * self._radius), self._radius + radii])
 
     def _start(self, share: int) -> None:
         """Put the rollouts of all planned robots, ``share`` for each, at the states the robots are in."""
@@ -299,7 +305,7 @@ class Dyna2:
         judge(
             step, self._robot, going, self._pose, self._twist, self._goal, self._tolerance, self._potential,
             self._delay, self.fields, self._lattice, self._motion, self._reward, self._radius, self._live.clearance,
-            self._geometry, self.forecast.expected[:, :, :2], self._nearness, self._penalty, self._from,
+            self._geometry, self._expected, self._contact, self._nearness, self._penalty, self._from,
         )  # fmt: skip
         self._length[moving] = step + 1
         self._running[moving & ~going] = False
@@ -348,12 +354,13 @@ class Dyna2:
                     state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
                     latency, 0.0, path,
                 )  # fmt: skip
+        middles, reach = self._live.moving.possible(np.arange(paths.shape[1]) * PATH_STEP)
         action = np.full(self.robots, STOP)
         admissible = np.zeros((self.robots, actions), np.bool_)
         for robot in self._turns():
             admissible_actions(
                 robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, halts,
-                self._live.returns[robot], self._limits, self._timing, self._radius,
+                self._live.returns[robot], middles, reach, self._limits, self._timing, self._radius,
                 self._margins + state.lateness[robot] * _PER_SPEED,
                 self._live.clearance, self._geometry, admissible[robot],
             )  # fmt: skip

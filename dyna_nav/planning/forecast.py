@@ -36,9 +36,7 @@ class FleetForecast:
         """
         present = ~np.isnan(pose[:, 0])
         self._silent = np.where(present, 0, self._silent + 1)
-        self.braking = np.concatenate(
-            [self.braking[:, _STRIDE:], self.braking[:, -1:].repeat(_STRIDE, axis=1)], axis=1
-        )
+        self.braking = np.concatenate([self.braking[:, _STRIDE:], self.braking[:, -1:].repeat(_STRIDE, axis=1)], axis=1)
         self.braking[self._silent * STEP > _LOST_MEMORY] = np.nan
         expected = np.concatenate([self.expected[:, 1:], self.expected[:, -1:]], axis=1)
         stays = np.isnan(expected[:, 0, 0]) | ~drives

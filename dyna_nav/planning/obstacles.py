@@ -1,7 +1,8 @@
 """The map as it is now: the site's clearance lowered by what the lasers see and neither map nor fleet explains.
 
 All robots of one machine write into one layer, so a pallet seen by one is known to all. A cell is marked where a beam
-ends in open space, cleared where a later beam passes through it, and forgotten when nobody has looked for a while.
+ends in open space, cleared where a later beam passes through it, and forgotten when nobody has looked for a while. What
+moves leaves no mark: moving.py follows it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numba import njit
 
 from dyna_nav.controller import Observation
 from dyna_nav.parameters import parameter
+from dyna_nav.planning.moving import MovingConfig, MovingObstacles
 from dyna_nav.site import Site
 
 SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
@@ -45,25 +47,45 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
 
 
 @njit(cache=True, nogil=True)
-def _observe(
-    seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits,
-    marked,
+def _unexplained(
+    origin_x, origin_y, static, resolution, pose, others, scan, angles, scan_max, radius, limits, returns
 ):  # fmt: skip
-    """Enter one scan: clear the cells along each beam, mark its end unless the map or a robot explains it.
+    """Write the returns of one scan that neither map nor fleet explains, returns [beams, 2] (map frame [m]); how many.
 
-    Flat indices of marked cells are written to marked [beams]; returns how many.
+    pose [3] and others [k, 2 or 3] of the fleet in the map frame; limits: explained and reach of ObstacleConfig [m].
+    """
+    explained, reach = limits[0], limits[1]
+    count = 0
+    for beam in range(angles.size):
+        measured = scan[beam]
+        if not 0.0 < measured <= min(scan_max, reach):
+            continue
+        x = pose[0] + measured * math.cos(pose[2] + angles[beam])
+        y = pose[1] + measured * math.sin(pose[2] + angles[beam])
+        known = clearance_at(static, origin_x, origin_y, resolution, x, y) < explained
+        for other in range(others.shape[0]):
+            known = known or math.hypot(x - others[other, 0], y - others[other, 1]) < radius + explained
+        if not known:
+            returns[count, 0], returns[count, 1] = x, y
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radius, returns, marked):
+    """Enter one scan: clear the cells along each beam, then mark those that hold returns [k, 2] (map frame [m]).
+
+    Flat indices of marked cells are written to marked [k]; returns how many.
 
     First all beams clear, then all mark: a beam that grazes an obstacle must not wipe out what its neighbour hit.
     """
-    explained, reach = limits[0], limits[1]
     rows, cols = seen.shape
-    count = 0
     for beam in range(angles.size):
         measured = scan[beam]
         if not measured > 0.0:  # NaN or not a range
             continue
         cos, sin = math.cos(pose[2] + angles[beam]), math.sin(pose[2] + angles[beam])
-        free = min(measured, scan_max, reach) - 1.5 * cell
+        free = min(measured, reach) - 1.5 * cell
         distance = radius
         while distance < free:
             col = int((pose[0] + distance * cos - origin_x) / cell)
@@ -71,21 +93,9 @@ def _observe(
             if 0 <= row < rows and 0 <= col < cols:
                 seen[row, col] = -np.inf
             distance += cell
-    for beam in range(angles.size):
-        measured = scan[beam]
-        if not 0.0 < measured <= min(scan_max, reach):
-            continue
-        cos, sin = math.cos(pose[2] + angles[beam]), math.sin(pose[2] + angles[beam])
-        x, y = pose[0] + measured * cos, pose[1] + measured * sin
-        if clearance_at(static, origin_x, origin_y, resolution, x, y) < explained:
-            continue
-        known = False
-        for other in range(others.shape[0]):
-            if math.hypot(x - others[other, 0], y - others[other, 1]) < radius + explained:
-                known = True
-        if known:
-            continue
-        col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
+    count = 0
+    for k in range(returns.shape[0]):
+        col, row = int((returns[k, 0] - origin_x) / cell), int((returns[k, 1] - origin_y) / cell)
         if 0 <= row < rows and 0 <= col < cols:
             seen[row, col] = time
             marked[count] = row * cols + col
@@ -134,10 +144,16 @@ class LiveMap:
 
     ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] are the centres
     of the cells they are in [m, map frame]; ``returns`` are each robot's own laser returns nearby, whatever they are
-    of [k, 2] [m, map frame].
+    of [k, 2] [m, map frame]. What moves is not among the obstacles, it is in ``moving``.
     """
 
-    def __init__(self, site: Site, radius: float, config: ObstacleConfig = ObstacleConfig()):
+    def __init__(
+        self,
+        site: Site,
+        radius: float,
+        config: ObstacleConfig = ObstacleConfig(),
+        moving: MovingConfig | None = None,
+    ):
         self._static = site.clearance
         self._radius, self._config = radius, config
         self.origin, self.resolution = site.map.origin, site.map.resolution
@@ -151,6 +167,7 @@ class LiveMap:
         self.clearance = site.clearance.astype(np.float32).copy()
         self.obstacles = np.empty((0, 2))
         self.returns: list[np.ndarray] = []
+        self.moving = MovingObstacles(moving or MovingConfig())
 
     def update(self, observation: Observation, present: np.ndarray) -> None:
         """Enter the scans of the robots that are present (bool [n]) and lower the clearance around what remains."""
@@ -159,14 +176,22 @@ class LiveMap:
         time = observation.time - self._start  # float32 keeps milliseconds only when time starts at zero
         poses = observation.pose[present]
         limits = np.array([self._config.explained, self._config.reach])
-        candidates, marked = [self._cells], np.empty(len(observation.scan_angles), np.int64)
+        angles, reach = observation.scan_angles, min(self._config.reach, observation.scan_max)
+        scanned = np.broadcast_to(observation.time - observation.scan_age, len(present))
+        candidates, marked, found = [self._cells], np.empty(len(angles), np.int64), np.empty((len(angles), 2))
         for k, robot in enumerate(np.flatnonzero(present)):
-            count = _observe(
-                self._seen, time, *self.origin, self.cell, self._static, self.resolution, observation.pose[robot],
-                np.delete(poses, k, axis=0), observation.scan[robot], observation.scan_angles, observation.scan_max,
-                self._radius, limits, marked,
+            pose, scan = observation.pose[robot], observation.scan[robot]
+            count = _unexplained(
+                *self.origin, self._static, self.resolution, pose, np.delete(poses, k, axis=0), scan, angles,
+                observation.scan_max, self._radius, limits, found,
             )  # fmt: skip
+            moves = self.moving.see(int(robot), scanned[robot], pose[:2], found[:count])
+            stays = np.ascontiguousarray(found[:count][~moves])
+            count = _enter(
+                self._seen, time, *self.origin, self.cell, pose, scan, angles, reach, self._radius, stays, marked
+            )
             candidates.append(marked[:count].copy())
+        self.moving.forget(observation.time)
         cells = np.unique(np.concatenate(candidates))
         self._cells = cells[self._seen.reshape(-1)[cells] > time - self._config.memory]
         row, col = np.divmod(self._cells, self._seen.shape[1])

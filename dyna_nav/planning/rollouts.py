@@ -131,12 +131,13 @@ def live_clearances(pose, live, geometry, out):
 
 @njit(cache=True, nogil=True)
 def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, delay, fields, lattice, motion, reward,
-          radius, live, geometry, predicted, nearness, penalty, start):  # fmt: skip
+          radius, live, geometry, predicted, contact, nearness, penalty, start):  # fmt: skip
     """Shaped reward of one imagined step, written into delay [steps, rows]; ends rows that collide or arrive.
 
-    delay = r + Phi(s') - Phi(s) - penalty, with Phi(goal) = 0 after the goal's reward. predicted [fleet, steps + 1, 2]
-    are the positions [m] that the fleet expects (NaN: absent); nearness:
-    distance beyond contact [m] and price per second of coming nearer than that. penalty [rows] is the uncertainty's.
+    delay = r + Phi(s') - Phi(s) - penalty, with Phi(goal) = 0 after the goal's reward. predicted [others, steps + 1, 2]
+    are the positions [m] at which others are expected, the fleet first (NaN: absent), contact [others] the distances
+    [m] at which they are touched; nearness: distance beyond contact [m] and price per second of coming nearer than
+    that. penalty [rows] is the uncertainty's.
     Who is in touch with something already at the start [rows, 2] (or seems to be, by the noise of localisation) crashes
     only by coming nearer to it.
     """
@@ -151,10 +152,10 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
         for other in range(predicted.shape[0]):
             if other == robot or math.isnan(predicted[other, 0, 0]):
                 continue
-            gap = math.hypot(x - predicted[other, step + 1, 0], y - predicted[other, step + 1, 1]) - 2.0 * radius
+            gap = math.hypot(x - predicted[other, step + 1, 0], y - predicted[other, step + 1, 1]) - contact[other]
             if gap < 0.0:
                 room = math.hypot(start[row, 0] - predicted[other, 0, 0], start[row, 1] - predicted[other, 0, 1])
-                crash = crash or gap < room - 2.0 * radius - _TOUCH
+                crash = crash or gap < room - contact[other] - _TOUCH
             elif gap < nearness[0]:
                 gained -= nearness[1] * STEP * (1.0 - gap / nearness[0])
         heading_error = abs((yaw - goal[row, 2] + math.pi) % (2 * math.pi) - math.pi)

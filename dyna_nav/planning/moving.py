@@ -1,0 +1,252 @@
+"""Detection and tracking of what moves and is not of the fleet: people first of all, carts and forklifts.
+
+The laser returns that neither map nor fleet explains are gathered into things; each is followed by a Kalman filter of
+constant velocity with random accelerations (Bar-Shalom, Li and Kirubarajan, 2001, section 6.2), for all robots of the
+machine together. Where a thing will be is known the worse the less its velocity is, and the farther one looks ahead:
+``reach`` tells how far from its expected place something of it may be. A thing that was only just discovered may move
+in any direction; one that has not moved for a while is an obstacle like any other, and the live map's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyna_nav.parameters import parameter
+
+_SURPRISE = 9.2  # squared normalised innovation that a motion as expected exceeds in 1 of 100 cases (chi^2, 2 dof)
+_GROWTH = 0.1  # a thing is hardly ever seen wider than before by more than this [m]
+_SHRINKING = 0.01  # of a thing that is partly hidden, per scan [m]
+
+
+@dataclass(frozen=True)
+class MovingConfig:
+    """What counts as one thing, how it may move, and how much room it is given."""
+
+    split: float = parameter(0.3, "returns farther apart belong to different things [m]", minimum=0.05, maximum=2)
+    gate: float = parameter(
+        0.1, "what is farther than this from a thing's expected outline is another one [m]", minimum=0, maximum=3
+    )
+    extent: float = parameter(1.6, "wider things do not move [m]", minimum=0.2, maximum=10)
+    least_radius: float = parameter(0.25, "no person takes less room around the middle [m]", minimum=0.05, maximum=2)
+    noise: float = parameter(0.05, "standard deviation of a measured middle [m]", minimum=0.005, maximum=1)
+    agility: float = parameter(
+        0.3, "spectral density of accelerations while walking on [m^2/s^3]", minimum=0.001, maximum=100
+    )
+    fastest: float = parameter(2.0, "nobody is faster [m/s]", minimum=0.1, maximum=20)
+    turning: float = parameter(
+        1.0, "who walks may turn on the spot and come nearer at this speed [m/s]", minimum=0, maximum=20
+    )
+    moving: float = parameter(0.3, "what is faster moves [m/s]", minimum=0.02, maximum=5)
+    settled: float = parameter(
+        0.4, "time of being seen after which a thing without motion stands [s]", minimum=0, maximum=10
+    )
+    rest: float = parameter(1.0, "time without motion after which what has moved stands [s]", minimum=0, maximum=60)
+    lost: float = parameter(1.0, "time out of sight after which a thing is forgotten [s]", minimum=0.05, maximum=60)
+    caution: float = parameter(
+        2.0, "standard deviations of its place within which a thing is expected", minimum=0, maximum=6
+    )
+
+
+class _Track:
+    """One thing: where it is, how it moves, and how well that is known; both axes are known equally well."""
+
+    def __init__(self, time: float, middle: np.ndarray, radius: float, config: MovingConfig):
+        self.born = self.time = self.seen = time  # [s]
+        self.moved = -math.inf  # when it was last known to move [s]
+        self.position, self.velocity = middle, np.zeros(2)  # [m], [m/s], map frame
+        self.radius = radius  # [m]
+        self._config = config
+        self._aa, self._ab, self._bb = config.noise**2, 0.0, (0.5 * config.fastest) ** 2  # covariance
+
+    def predict(self, time: float) -> None:
+        """Carry the track forward to a time [s]; never back."""
+        dt = time - self.time
+        if dt <= 0.0:
+            return
+        q = self._config.agility
+        self.position = self.position + dt * self.velocity
+        self._aa += dt * (2.0 * self._ab + dt * (self._bb + q * dt / 3.0))
+        self._ab += dt * (self._bb + 0.5 * q * dt)
+        self._bb += q * dt
+        self.time = time
+
+    def correct(self, middle: np.ndarray, radius: float) -> None:
+        """Take in where the middle was measured [2] (map frame [m]) at the track's time."""
+        noise = self._config.noise**2
+        innovation = middle - self.position
+        if innovation @ innovation > _SURPRISE * (self._aa + noise):  # it turned, and may turn anywhere
+            self.position = middle
+            self._aa, self._ab, self._bb = noise, 0.0, (0.5 * self._config.fastest) ** 2
+        else:
+            along, rate = self._aa / (self._aa + noise), self._ab / (self._aa + noise)
+            self.position = self.position + along * innovation
+            self.velocity = self.velocity + rate * innovation
+            self._bb -= rate * self._ab
+            self._ab *= 1.0 - along
+            self._aa *= 1.0 - along
+        self.radius += float(np.clip(radius - self.radius, -_SHRINKING, _GROWTH))
+        self.seen = self.time
+        speed = math.hypot(*self.velocity)
+        if self.age >= self._config.settled and speed > max(self._config.moving, 2.0 * math.sqrt(self._bb)):
+            self.moved = self.time
+
+    def doubt(self, time: float) -> float:
+        """Two standard deviations of where it is at a time [s]."""
+        ahead = max(time - self.time, 0.0)
+        return 2.0 * math.sqrt(self._aa + ahead * (2.0 * self._ab + ahead * self._bb))
+
+    @property
+    def age(self) -> float:
+        """Time from its discovery until it was last seen [s]."""
+        return self.seen - self.born
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is on the move, with pauses."""
+        return self.time - self.moved <= self._config.rest
+
+    @property
+    def stands(self) -> bool:
+        """Whether it has been seen for long enough to know that it does not move."""
+        return self.age >= self._config.settled and not self.moves
+
+    def expected(self, ahead: np.ndarray) -> np.ndarray:
+        """Middle [t, 2] (map frame [m]) at times ahead [t] of the track's own [s]."""
+        return self.position + ahead[:, None] * self.velocity
+
+    def reach(self, ahead: np.ndarray) -> np.ndarray:
+        """Distance [t] from the expected middle within which all of it is [m], at times ahead [t] [s]."""
+        config = self._config
+        spread = np.sqrt(self._aa + ahead * (2.0 * self._ab + ahead * self._bb))
+        return max(self.radius, config.least_radius) + np.minimum(
+            config.caution * spread, 2.0 * config.noise + config.fastest * ahead
+        )
+
+
+class MovingObstacles:
+    """What moves on the floor of one machine's fleet."""
+
+    def __init__(self, config: MovingConfig):
+        self._config = config
+        self._tracks: list[_Track] = []
+        self._scan_time: dict[int, float] = {}  # of each robot's last scan [s]
+
+    def __len__(self) -> int:
+        """Things that move, or of which it is not known yet."""
+        return len(self._watched())
+
+    def see(self, robot: int, time: float, viewpoint: np.ndarray, returns: np.ndarray) -> np.ndarray:
+        """Take in what a robot saw at a time [s] and neither map nor fleet explains; bool [k]: it is of what moves.
+
+        viewpoint [2] and returns [k, 2] in the map frame [m], in order around the laser. A scan that was taken in
+        before is not counted again.
+        """
+        moves = np.zeros(len(returns), bool)
+        new = time > self._scan_time.get(robot, -math.inf) + 1e-3
+        self._scan_time[robot] = time
+        for track, members in self._matched(time, viewpoint, returns):
+            middle, radius = _disc(viewpoint, returns[members], 0.0 if track is None else track.radius)
+            if track is None:
+                if new and len(members) > 1 and 2.0 * radius <= self._config.extent:
+                    self._tracks.append(_Track(time, middle, radius, self._config))
+                continue
+            if new:
+                track.predict(time)
+                track.correct(middle + max(track.time - time, 0.0) * track.velocity, radius)
+            moves[members] = track.moves
+        return moves
+
+    def forget(self, now: float) -> None:
+        """Drop what has been out of sight for too long, what was one all along, and what is too wide to move."""
+        config, kept = self._config, []
+        for track in self._tracks:
+            track.predict(now)
+            seen = now - track.seen <= config.lost and (track.moves or 2.0 * track.radius <= config.extent)
+            if seen and not any(math.dist(track.position, other.position) < config.least_radius for other in kept):
+                kept.append(track)
+        self._tracks = kept
+
+    def expected(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where everything that may move is expected: middles [m, t, 2] (map frame) and radii [m], all [m].
+
+        times [t] from the last scans' taking in [s].
+        """
+        tracks = self._watched()
+        middles = np.array([track.expected(times) for track in tracks]).reshape(-1, len(times), 2)
+        return middles, np.array([max(track.radius, self._config.least_radius) for track in tracks])
+
+    def possible(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where something of what may move can be: within reach [k, t] of middles [k, t, 2] (map frame), all [m].
+
+        times [t] as in ``expected``. Two discs for everything that walks: around where it is expected, and around where
+        it is, should it turn.
+        """
+        tracks = self._watched()
+        walking = [track for track in tracks if track.moves]
+        middles = [track.expected(times) for track in tracks] + [track.expected(0.0 * times) for track in walking]
+        reach = [track.reach(times) for track in tracks]
+        reach += [max(t.radius, self._config.least_radius) + self._config.turning * times for t in walking]
+        return np.array(middles).reshape(-1, len(times), 2), np.array(reach).reshape(-1, len(times))
+
+    def _watched(self) -> list[_Track]:
+        return [track for track in self._tracks if not track.stands]
+
+    def _matched(
+        self, time: float, viewpoint: np.ndarray, returns: np.ndarray
+    ) -> list[tuple[_Track | None, np.ndarray]]:
+        """The things among the returns [k, 2]: indices of each one's returns, with its track if it is a known one.
+
+        Each thing seen goes to the track whose outline it fits best, the nearest first; what is seen in pieces, behind
+        a post, is put together as long as it does not grow by that.
+        """
+        tracks, matched = self._tracks, []
+        clusters = _clusters(returns, self._config.split)
+        taken: dict[int, np.ndarray] = {}
+        if tracks and clusters:
+            places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
+            radii, doubt = np.array([t.radius for t in tracks]), np.array([t.doubt(time) for t in tracks])
+            middles = np.array([_disc(viewpoint, returns[cluster], 0.0)[0] for cluster in clusters])
+            off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt
+            best = np.argmin(off, axis=1)
+            left = []
+            for k in np.argsort(off.min(axis=1), kind="stable"):
+                j, cluster = int(best[k]), clusters[k]
+                whole = np.concatenate([taken[j], cluster]) if j in taken else cluster
+                fits = off[k, j] <= self._config.gate
+                if fits and j in taken:
+                    fits = _disc(viewpoint, returns[whole], 0.0)[1] <= tracks[j].radius + _GROWTH
+                if fits:
+                    taken[j] = whole
+                else:
+                    left.append(cluster)
+            clusters = left
+            matched = [(tracks[j], members) for j, members in taken.items()]
+        return matched + [(None, cluster) for cluster in clusters]
+
+
+def _clusters(points: np.ndarray, split: float) -> list[np.ndarray]:
+    """Indices of points [k, 2], which are in order around the laser, cut where a gap exceeds split [m]."""
+    if not len(points):
+        return []
+    gaps = np.hypot(*np.diff(points, axis=0).T)
+    groups = np.split(np.arange(len(points)), np.flatnonzero(gaps > split) + 1)
+    if len(groups) > 1 and math.dist(points[0], points[-1]) <= split:
+        groups[0] = np.concatenate([groups.pop(), groups[0]])
+    return groups
+
+
+def _disc(viewpoint: np.ndarray, returns: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
+    """Middle [2] and radius [m] of the disc whose near side gives returns [k, 2] as seen from a viewpoint [2].
+
+    radius: known before [m]; of a disc that is partly hidden less is seen.
+    """
+    toward = returns.mean(axis=0) - viewpoint
+    toward = toward / max(math.hypot(*toward), 1e-9)
+    aside = np.array([-toward[1], toward[0]])
+    depth, across = (returns - viewpoint) @ toward, (returns - viewpoint) @ aside
+    seen = 0.5 * (across.max() - across.min())
+    middle = viewpoint + (depth.min() + max(seen, radius)) * toward + 0.5 * (across.max() + across.min()) * aside
+    return middle, float(seen)
