@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import STEP, GoalTolerance
 from dyna_nav.planning.detours import Detours
+from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.potential import HEADINGS, UNREACHABLE, Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.routes import Routes
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 PALLET, ANOTHER = np.array([[7.0, 1.0], [7.0, 1.1]]), np.array([[9.0, 1.0], [9.0, 1.1]])
@@ -132,3 +136,28 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     assert fields[1, row, col].min() < 10.0  # ... and it is not in its own way
     row, col = (int(value) for value in (poses[0, [1, 0]] - lattice.origin) // lattice.resolution)
     assert fields[1, row, col, 0] < fields[0, row, col, 0] < 20.0  # the other aisle is open
+
+
+def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
+    lattice = Lattice.of(SITE, MODEL, PotentialConfig())
+    fields = np.zeros((2, *lattice.clearance.shape, HEADINGS), np.float32)
+    dyna2 = SimpleNamespace(
+        fields=fields, forget=lambda robot: None, leads_on=lambda field, pose: True, reachable=lambda robot, pose: True
+    )
+    routes = Routes(lattice, 2, MODEL, dyna2, GoalTolerance(), PotentialConfig(), MakingWayConfig())
+    poses, none = np.array([POSE[0], (7.0, 0.9, 0.0)]), np.zeros(2, bool)
+    try:
+        routes.assign(0, GOAL[0])
+        routes.wait()
+        routes._making_way.refuge[0] = 1.5, 4.0, 0.0
+        for k in range(40):  # the second robot is parked in the aisle that is the shortest way
+            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, none)
+        routes._making_way.refuge[0] = np.nan
+        routes._making_way.update = lambda *given: [0]
+        routes.make_way(4.0, poses, none)
+        routes.wait()
+        routes.take(poses, 4.0)
+    finally:
+        routes.close()
+    row, col = (int(value) for value in (poses[1, [1, 0]] - lattice.origin) // lattice.resolution)
+    assert fields[0, row, col].min() == UNREACHABLE

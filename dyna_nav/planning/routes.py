@@ -90,6 +90,8 @@ class Routes:
         """
         for robot in self._making_way.update(now, pose, under_way, self._dyna2.fields):
             self._ask(robot)
+            if not self.makes_way[robot]:  # on to its goal, around what has come to stand in the way meanwhile
+                self._detours.begin(robot, self.goal[robot])
 
     def lead_around(
         self, obstacles: np.ndarray, now: float, pose: np.ndarray, under_way: np.ndarray, waits: np.ndarray
