@@ -27,7 +27,7 @@ class Fleet:
         lattice = Lattice.of(SITE, MODEL, PotentialConfig())
         self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
         self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on, delay)
-        self.fields = np.zeros((1, *lattice.clearance.shape, HEADINGS), np.float32)
+        self.fields = self.store.request(GOAL[0]).result()[None].copy()
         self.requests, request = [], self.store.request
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
         self.now = 0.0
@@ -35,7 +35,7 @@ class Fleet:
     def see(self, obstacles, seconds, under_way=ALL):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            self.detours.look(obstacles, self.now, POSE, GOAL, under_way, waits=under_way)
+            self.detours.look(obstacles, self.now, POSE, GOAL, self.fields, under_way, waits=under_way)
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""
@@ -76,6 +76,32 @@ def test_a_change_soon_after_another_waits_its_turn(fleet_of):
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
     assert len(fleet.requests) == 1
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
+    assert len(fleet.requests) == 2
+
+
+ELSEWHERE, EDGE = np.array([[7.0, 4.2], [7.0, 4.3]]), np.array([[7.0, 0.95]])  # in the other aisle; of the pallet
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "soon"),
+    [
+        ([PALLET], [PALLET, ANOTHER], True),
+        ([PALLET, ANOTHER], [PALLET], True),
+        ([PALLET], [PALLET, ELSEWHERE], False),
+        ([PALLET, ELSEWHERE], [PALLET], False),
+        ([PALLET], [PALLET, EDGE], False),
+        ([PALLET, EDGE], [PALLET], False),
+    ],
+)
+def test_what_comes_or_goes_beside_its_way_is_asked_for_soon_and_all_else_later(fleet_of, before, after, soon):
+    fleet = fleet_of()
+    fleet.see(np.concatenate(before), 1.5)
+    assert len(fleet.requests) == 1
+    fleet.see(np.concatenate(after), 3.0)
+    assert len(fleet.requests) == (2 if soon else 1)
+    fleet.see(np.concatenate(after), 3.0)
+    assert len(fleet.requests) == 2
+    fleet.see(np.concatenate(after), 20.0)
     assert len(fleet.requests) == 2
 
 
@@ -126,7 +152,7 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     goals, both, first = np.repeat(GOAL, 2, axis=0), np.ones(2, bool), np.array([True, False])
     try:
         for k in range(40):
-            detours.look(np.empty((0, 2)), k * STEP, poses, goals, both, waits=first)
+            detours.look(np.empty((0, 2)), k * STEP, poses, goals, fields, both, waits=first)
         detours.wait()
         detours.take(fields, poses, both, 4.0)
     finally:
