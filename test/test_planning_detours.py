@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import STEP, GoalTolerance
 from dyna_nav.planning.detours import Detours
+from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.potential import HEADINGS, UNREACHABLE, Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.routes import Routes
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 PALLET, ANOTHER = np.array([[7.0, 1.0], [7.0, 1.1]]), np.array([[9.0, 1.0], [9.0, 1.1]])
@@ -23,7 +27,7 @@ class Fleet:
         lattice = Lattice.of(SITE, MODEL, PotentialConfig())
         self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
         self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on, delay)
-        self.fields = np.zeros((1, *lattice.clearance.shape, HEADINGS), np.float32)
+        self.fields = self.store.request(GOAL[0]).result()[None].copy()
         self.requests, request = [], self.store.request
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
         self.now = 0.0
@@ -31,7 +35,7 @@ class Fleet:
     def see(self, obstacles, seconds, under_way=ALL):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            self.detours.look(obstacles, self.now, POSE, GOAL, under_way, waits=under_way)
+            self.detours.look(obstacles, self.now, POSE, GOAL, self.fields, under_way, waits=under_way)
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""
@@ -72,6 +76,32 @@ def test_a_change_soon_after_another_waits_its_turn(fleet_of):
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
     assert len(fleet.requests) == 1
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
+    assert len(fleet.requests) == 2
+
+
+ELSEWHERE, EDGE = np.array([[7.0, 4.2], [7.0, 4.3]]), np.array([[7.0, 0.95]])  # in the other aisle; of the pallet
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "soon"),
+    [
+        ([PALLET], [PALLET, ANOTHER], True),
+        ([PALLET, ANOTHER], [PALLET], True),
+        ([PALLET], [PALLET, ELSEWHERE], False),
+        ([PALLET, ELSEWHERE], [PALLET], False),
+        ([PALLET], [PALLET, EDGE], False),
+        ([PALLET, EDGE], [PALLET], False),
+    ],
+)
+def test_what_comes_or_goes_beside_its_way_is_asked_for_soon_and_all_else_later(fleet_of, before, after, soon):
+    fleet = fleet_of()
+    fleet.see(np.concatenate(before), 1.5)
+    assert len(fleet.requests) == 1
+    fleet.see(np.concatenate(after), 3.0)
+    assert len(fleet.requests) == (2 if soon else 1)
+    fleet.see(np.concatenate(after), 3.0)
+    assert len(fleet.requests) == 2
+    fleet.see(np.concatenate(after), 20.0)
     assert len(fleet.requests) == 2
 
 
@@ -122,7 +152,7 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     goals, both, first = np.repeat(GOAL, 2, axis=0), np.ones(2, bool), np.array([True, False])
     try:
         for k in range(40):
-            detours.look(np.empty((0, 2)), k * STEP, poses, goals, both, waits=first)
+            detours.look(np.empty((0, 2)), k * STEP, poses, goals, fields, both, waits=first)
         detours.wait()
         detours.take(fields, poses, both, 4.0)
     finally:
@@ -132,3 +162,28 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     assert fields[1, row, col].min() < 10.0  # ... and it is not in its own way
     row, col = (int(value) for value in (poses[0, [1, 0]] - lattice.origin) // lattice.resolution)
     assert fields[1, row, col, 0] < fields[0, row, col, 0] < 20.0  # the other aisle is open
+
+
+def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
+    lattice = Lattice.of(SITE, MODEL, PotentialConfig())
+    fields = np.zeros((2, *lattice.clearance.shape, HEADINGS), np.float32)
+    dyna2 = SimpleNamespace(
+        fields=fields, forget=lambda robot: None, leads_on=lambda field, pose: True, reachable=lambda robot, pose: True
+    )
+    routes = Routes(lattice, 2, MODEL, dyna2, GoalTolerance(), PotentialConfig(), MakingWayConfig())
+    poses, none = np.array([POSE[0], (7.0, 0.9, 0.0)]), np.zeros(2, bool)
+    try:
+        routes.assign(0, GOAL[0])
+        routes.wait()
+        routes._making_way.refuge[0] = 1.5, 4.0, 0.0
+        for k in range(40):  # the second robot is parked in the aisle that is the shortest way
+            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, none)
+        routes._making_way.refuge[0] = np.nan
+        routes._making_way.update = lambda *given: [0]
+        routes.make_way(4.0, poses, none)
+        routes.wait()
+        routes.take(poses, 4.0)
+    finally:
+        routes.close()
+    row, col = (int(value) for value in (poses[1, [1, 0]] - lattice.origin) // lattice.resolution)
+    assert fields[0, row, col].min() == UNREACHABLE

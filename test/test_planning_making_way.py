@@ -143,7 +143,7 @@ def test_a_flood_reaches_what_is_connected_by_ways_of_the_length_it_says(seed, s
 
 def test_the_way_down_a_potential_ends_at_its_goal():
     run = Blocked([LEFT], [RIGHT])
-    row, col = run.making_way._cell(run.pose[0])
+    row, col = run.lattice.cell_of(run.pose[0])
     cells = way_of(run.fields[0], row, col)
     assert np.hypot(*((cells[-1] + 0.5) * run.lattice.resolution - np.array([2.0, 12.5]))) < 0.4
     assert (np.abs(np.diff(cells, axis=0)).max(axis=1) == 1).all()

@@ -45,6 +45,23 @@ def test_what_is_not_imagined_again_counts_half_after_its_half_life(drive_dyna2)
     assert transient.value(far, 0.0, 1.0, 0) == pytest.approx(-0.4, abs=0.01)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_who_was_held_up_for_a_minute_drives_on_as_soon_as_the_way_is_free(drive_dyna2, seed):
+    """The permanent memory learns that standing there costs; the transient one must not make a treasure of it."""
+    aisle = hall(26, 7, [(8, 0, 18, 2.9), (8, 4.1, 18, 7)])
+    run = drive_dyna2(2, site=aisle, poses=[(10, 3.5, 0.0), (10.9, 3.5, 0.0)], goals=[(22, 3.5, 0), None], seed=seed)
+    noise = np.random.default_rng(seed)
+
+    def localised(observation):
+        return replace(observation, pose=observation.pose + noise.normal(scale=(0.01, 0.01, 0.005), size=(2, 3)))
+
+    run.steps(600, localised)
+    assert run.fleet.pose[0, 0] < 10.3
+    run.fleet.pose[1] = 24, 1.5, 0
+    run.steps(40, localised)
+    assert run.fleet.pose[0, 0] > 11.0
+
+
 def test_planning_never_writes_the_permanent_memory(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(10)

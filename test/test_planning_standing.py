@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from planning_worlds import MODEL, IdealFleet, hall
@@ -9,7 +11,7 @@ from planning_worlds import MODEL, IdealFleet, hall
 from dyna_nav.mdp import STEP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig
-from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
+from dyna_nav.planning.standing import BrokenDown, ParkedRobots, StandingObstacles
 from dyna_nav.world_model.kinematics import KinematicModel
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
@@ -55,10 +57,15 @@ def test_obstacles_beyond_the_map_are_ignored(standing):
     assert standing.points is None
 
 
-def highest_on_the_way(robots, world, position):
-    """How far up [m] the first robot of a world goes on its way through the aisles; position() tells where it is."""
+def highest_on_the_way(robots, world, position, goals=()):
+    """How far up [m] the first robot of a world goes on its way through the aisles; position() tells where it is.
+
+    goals: of the other robots.
+    """
     controller = Dyna2Controller(KinematicModel(MODEL), config=PlannerConfig(budget_ms=0))
     controller.reset(SITE, robots, np.random.default_rng(1), MODEL)
+    for robot, goal in enumerate(goals):
+        controller.assign(robot, goal)
     controller.assign(0, np.array([12.5, 0.9, 0.0]))
     highest = 0.0
     for _ in range(600):
@@ -84,6 +91,23 @@ def test_a_robot_goes_round_by_the_other_aisle_when_its_own_is_blocked():
 def test_a_robot_goes_round_by_the_other_aisle_when_one_that_is_not_under_way_stands_in_its_own():
     fleet = IdealFleet([(1.5, 0.9, 0.0), (7.0, 0.9, 0.0)])
     assert highest_on_the_way(2, fleet, lambda: fleet.pose[0]) > 3.4
+
+
+class Dying(IdealFleet):
+    """The second robot obeys no more."""
+
+    def step(self, commands):
+        dead = self.pose[1].copy()
+        way = super().step(commands)
+        self.pose[1], self.twist[1] = dead, 0.0
+        return way
+
+
+def test_a_robot_goes_round_by_the_other_aisle_when_one_that_has_broken_down_stands_in_its_own():
+    """Its planner would turn it on the spot, for ever; and it sees no way on whenever another stands before it."""
+    fleet = Dying([(4.0, 0.9, 0.0), (7.0, 0.9, 0.0)])
+    goals = [None, np.array([1.5, 0.9, math.pi])]
+    assert highest_on_the_way(2, fleet, lambda: fleet.pose[0], goals) > 3.4
 
 
 def stands(parked, seconds, pose, waits=(False, False), start=0.0):
@@ -112,3 +136,36 @@ def test_who_moves_is_parked_no_more_and_who_is_lost_stands_where_it_was():
 
 def test_a_robot_that_was_never_seen_is_nowhere():
     assert stands(ParkedRobots(2, 0.35), 4.0, [LOST, LOST]) == [False, False]
+
+
+STANDS, MOVES, TURNS = (0.01, -0.01), (0.2, 0.0), (0.0, -0.3)
+
+
+def broken(rows, count=1):
+    """Who has broken down after measured speeds and whether they were told to move, one row a cycle."""
+    found = BrokenDown(count)
+    for twist, told in rows:
+        found.update(np.array(twist, float), np.array(told), STEP)
+    return found.robots.tolist()
+
+
+def test_who_was_told_to_move_for_two_seconds_and_has_not_has_broken_down():
+    assert broken([([STANDS, STANDS], [True, False])] * 19, 2) == [False, False]
+    assert broken([([STANDS, STANDS], [True, False])] * 20, 2) == [True, False]
+
+
+def test_orders_to_stand_between_those_to_move_do_not_help_it():
+    assert broken([([STANDS], [True]), ([STANDS], [False])] * 20) == [True]
+
+
+@pytest.mark.parametrize("answer", [MOVES, TURNS])
+def test_who_answers_has_not_broken_down_or_is_well_again(answer):
+    assert broken(([([STANDS], [True])] * 15 + [([answer], [True])]) * 3) == [False]
+    assert broken([([STANDS], [True])] * 40 + [([answer], [True])]) == [False]
+
+
+def test_a_pause_is_no_time_in_which_a_base_did_not_answer():
+    found = BrokenDown(1)
+    for elapsed in (math.nan, 30.0, -5.0):
+        found.update(np.array([STANDS]), np.array([True]), elapsed)
+    assert found.robots.tolist() == [False]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from dyna_nav.planning.moving import MovingConfig
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig
 from dyna_nav.planning.routes import Routes
+from dyna_nav.planning.standing import BrokenDown
 from dyna_nav.planning.vigilance import Assessment, Vigilance
 from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 from dyna_nav.site import Site
@@ -139,9 +140,9 @@ class Dyna2Controller:
         extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
         grid = Grid(tuple(site.map.origin), extent)
         self._permanent = ValueMemory(config.bins, grid, model.max_speed)
-        fine = Bins(
-            x=max(1, math.ceil(extent[0] / _TRANSIENT_BIN)), y=max(1, math.ceil(extent[1] / _TRANSIENT_BIN)),
-            heading=config.bins.heading, speed=1, battery=1, goal=robots,
+        fine = replace(  # nowhere coarser: what sets a standing robot's value right would be promised to a driving one
+            config.bins, x=max(config.bins.x, math.ceil(extent[0] / _TRANSIENT_BIN)),
+            y=max(config.bins.y, math.ceil(extent[1] / _TRANSIENT_BIN)), goal=robots,
         )  # fmt: skip
         transient = ValueMemory(fine, grid, model.max_speed)
         self._memory_file = None
@@ -161,6 +162,7 @@ class Dyna2Controller:
         self._goal_index = np.zeros(robots, np.int64)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
+        self._broken_down = BrokenDown(robots)
         self._held = np.zeros(robots, bool)  # or may have been, by somebody else since the last cycle: teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]
@@ -226,10 +228,13 @@ class Dyna2Controller:
         self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
         state = self._state(observation, present, found)
-        self._remember(state, observation.time - self._time)
+        elapsed = observation.time - self._time
+        self._broken_down.update(state.twist, ~self._held & self._sent.any(axis=1), elapsed)
+        self._remember(state, elapsed)
         self._live.update(observation, present)
-        self._routes.make_way(observation.time, state.pose, state.planned | state.fallback)
-        waits = (state.planned | state.fallback) & ~self._held & (self._sent[:, 0] <= 0.0)
+        able = (state.planned | state.fallback) & ~self._broken_down.robots
+        self._routes.make_way(observation.time, state.pose, able)
+        waits = able & ~self._held & (self._sent[:, 0] <= 0.0)
         self._routes.lead_around(self._live.obstacles, observation.time, state.pose, ~self._arrived, waits)
         self._time = observation.time
         reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
@@ -309,12 +314,16 @@ class Dyna2Controller:
         )
 
     def _remember(self, state: FleetState, elapsed: float) -> None:
-        """The permanent memory learns the delay of the step that really happened: TD(0) on its own error alone."""
+        """The permanent memory learns the delay of the step that really happened: TD(0) on its own error alone.
+
+        That a robot has broken down says nothing about the place where it did.
+        """
         last, reward = self._last, self._config.reward
         if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
             return
         dyna2 = self._dyna2
-        for robot in np.flatnonzero((last.planned | last.fallback) & ~self._held & ~self._routes.makes_way):
+        drove = (last.planned | last.fallback) & ~self._held & ~self._broken_down.robots
+        for robot in np.flatnonzero(drove & ~self._routes.makes_way):
             if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
                 continue
             before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])

@@ -1,4 +1,9 @@
-"""Ways around what stands in the way and is not in the map: asked for when that changes, taken where they lead on."""
+"""Ways around what stands in the way and is not in the map: asked for when that changes, taken where they lead on.
+
+What a fleet sees of a few pallets changes all the time: their edges come and go, other sides come into view, what
+nobody has looked at for long is forgotten. A robot asks at once when something has come or gone beside its own way;
+what is far from it, or smaller than the cells that it is seen in, it takes up now and then.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
+from scipy.spatial import KDTree
 
+from dyna_nav.planning.making_way import way_of
 from dyna_nav.planning.potential import Lattice, PotentialStore
 from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
 
-_REROUTE_PERIOD = 1.0  # shortest time between two changes of all routes [s]
+_REROUTE_PERIOD = 1.0  # shortest time between two looks at what has changed [s]
+_LATER = 5.0  # after which a robot asks for what has changed elsewhere, or by little [s]
+_LITTLE = 0.08  # something that stands no farther from where something stood before has not come: a cell's diagonal [m]
 _LONGEST_GAP = 1.0  # after a longer pause nobody knows whether something has stood there all the time [s]
+_NOTHING = np.empty((0, 2))
 
 
 class Detours:
@@ -34,21 +44,26 @@ class Detours:
         """
         self._store, self._standing = store, StandingObstacles(lattice)
         self._parked = ParkedRobots(robots, radius)
-        self._leads_on, self._delay = leads_on, delay
+        self._lattice, self._leads_on, self._delay = lattice, leads_on, delay
         self._asked: list[Future | None] = [None] * robots
         self._due = np.zeros(robots)  # when each is taken, with a delay [s]
         self._time = math.nan  # of the last look [s]
-        self._rerouted = -math.inf  # when all were last asked for [s]
-        self._version = (0, 0)  # of the standing obstacles and the parked robots that they lead around
+        self._looked = -math.inf  # for changes, last [s]
+        self._version = (0, 0)  # of the standing obstacles and the parked robots, then
+        self._around = [_NOTHING] * robots  # points [k, 2] that each one's last detour leads around [m, map frame]
+        self._when = np.full(robots, -math.inf)  # it was asked for [s]
+        self._postponed = np.zeros(robots, bool)  # something has changed since
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: with a detour if something stands in the way already."""
         self.forget(robot)
-        if goal is not None and len(self._in_the_way_of(robot)):
-            self._ask(robot, goal)
+        obstacles = self._in_the_way_of(robot)
+        if goal is not None and len(obstacles):
+            self._ask(robot, goal, obstacles)
 
     def forget(self, robot: int) -> None:
         """The robot's detour is no longer wanted."""
+        self._around[robot], self._postponed[robot] = _NOTHING, False
         future, self._asked[robot] = self._asked[robot], None
         if future is not None:
             self._store.withdraw(future)
@@ -59,13 +74,15 @@ class Detours:
         now: float,
         poses: np.ndarray,
         goals: np.ndarray,
+        fields: np.ndarray,
         under_way: np.ndarray,
         waits: np.ndarray,
     ) -> None:
         """Ask for detours when what stands in the way has changed, and not all the time.
 
-        obstacles [k, 2] (map frame [m]) as seen now [s]; poses, goals [robots, 3]; under_way bool [robots]: wants a
-        detour; waits bool [robots]: stands by its own choice, to drive on when the others let it.
+        obstacles [k, 2] (map frame [m]) as seen now [s]; poses, goals [robots, 3]; fields [robots, rows, cols,
+        headings]: what each robot follows; under_way bool [robots]: wants a detour; waits bool [robots]: stands by its
+        own choice, to drive on when the others let it.
         """
         self._parked.update(now, poses, waits)
         elapsed, self._time = now - self._time, now
@@ -73,12 +90,19 @@ class Detours:
             return
         self._standing.update(obstacles, elapsed)
         version = self._standing.version, self._parked.version
-        if version == self._version or now - self._rerouted < _REROUTE_PERIOD:
+        due = under_way & self._postponed & (now - self._when >= _LATER)
+        if now - self._looked < _REROUTE_PERIOD or (version == self._version and not due.any()):
             return
-        self._rerouted, self._version = now, version
+        self._looked, self._version = now, version
         for robot in np.flatnonzero(under_way):
-            self.forget(robot)
-            self._ask(robot, goals[robot])
+            obstacles = self._in_the_way_of(robot)
+            self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
+            if not self._postponed[robot]:
+                continue
+            later = now - self._when[robot] >= _LATER
+            if later or self._beside_its_way(robot, obstacles, poses[robot], fields[robot]):
+                self.forget(robot)
+                self._ask(robot, goals[robot], obstacles)
 
     def take(self, fields: np.ndarray, poses: np.ndarray, able: np.ndarray, now: float) -> None:
         """Write the detours that lead on into fields [robots, rows, cols, headings]; otherwise the old way stays.
@@ -99,17 +123,35 @@ class Detours:
             if future is not None:
                 future.result()
 
-    def _ask(self, robot: int, goal: np.ndarray) -> None:
-        obstacles = self._in_the_way_of(robot)
+    def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
         if len(obstacles):
             kept = int(robot) if self._parked.parked[robot] else None  # who is parked is not in its own way
             version = (self._standing.version, self._parked.version, kept)
             self._asked[robot] = self._store.request(goal, obstacles, version)
         else:
             self._asked[robot] = self._store.request(goal)
+        self._around[robot], self._when[robot] = obstacles, self._time
         self._due[robot] = self._time + (self._delay or 0.0)
+
+    def _beside_its_way(self, robot: int, obstacles: np.ndarray, pose: np.ndarray, field: np.ndarray) -> bool:
+        """Whether something has come or gone, since its last detour, where it costs a robot something.
+
+        pose [3] (NaN: who knows where it drives?), field [rows, cols, headings] that it follows.
+        """
+        before, lattice = self._around[robot], self._lattice
+        changed = np.concatenate([_far_from(before, obstacles), _far_from(obstacles, before)])
+        if not len(changed) or np.isnan(pose[0]):
+            return False
+        cells = way_of(field, *lattice.cell_of(pose))
+        way = (cells + 0.5)[:, ::-1] * lattice.resolution + lattice.origin
+        return bool((KDTree(way).query(changed)[0] <= self._store.reach + lattice.resolution).any())
 
     def _in_the_way_of(self, robot: int) -> np.ndarray:
         """Points [k, 2] (map frame [m]) of all that stands and is not in the map."""
         standing = self._standing.points
-        return np.concatenate([np.empty((0, 2)) if standing is None else standing, self._parked.outlines(robot)])
+        return np.concatenate([_NOTHING if standing is None else standing, self._parked.outlines(robot)])
+
+
+def _far_from(known: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Those of points [k, 2] that lie beside none of the known ones [m, 2]."""
+    return points[KDTree(known).query(points)[0] > _LITTLE] if len(known) and len(points) else points

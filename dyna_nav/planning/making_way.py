@@ -139,7 +139,7 @@ class MakingWay:
 
         def way(robot: int) -> np.ndarray:
             if robot not in ways:
-                ways[robot] = way_of(fields[robot], *self._cell(pose[robot]))
+                ways[robot] = way_of(fields[robot], *self._lattice.cell_of(pose[robot]))
             return ways[robot]
 
         changed = self._release(now, pose, under_way, way)
@@ -195,7 +195,7 @@ class MakingWay:
             others = [other for other in group if other != robot]
             clear = self._away_from(np.concatenate([way(other) for other in others]))
             passable = self._passable & self._clear_of_robots(robot, pose)
-            distance, before = flood(passable, *self._cell(pose[robot]))
+            distance, before = flood(passable, *self._lattice.cell_of(pose[robot]))
             distance[~clear] = np.inf
             cell = int(np.argmin(distance))
             if distance.flat[cell] < best:
@@ -230,8 +230,3 @@ class MakingWay:
                 col, row = (pose[other, :2] - self._lattice.origin) / self._lattice.resolution - 0.5
                 clear &= (x - col) ** 2 + (y - row) ** 2 >= (2 * self._radius / self._lattice.resolution) ** 2
         return clear
-
-    def _cell(self, pose: np.ndarray) -> tuple[int, int]:
-        col, row = np.floor((pose[:2] - self._lattice.origin) / self._lattice.resolution).astype(int)
-        rows, cols = self._passable.shape
-        return min(max(int(row), 0), rows - 1), min(max(int(col), 0), cols - 1)

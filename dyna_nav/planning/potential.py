@@ -101,6 +101,12 @@ class Lattice:
         best = _best_of_blocks(site.clearance, block)
         return Lattice(tuple(site.map.origin), block * fine, best, robot.radius + robot.room, site.clearance, block)
 
+    def cell_of(self, pose: np.ndarray) -> tuple[int, int]:
+        """The cell (row, col) of a pose [2 or 3] (map frame), or the one at the edge that is nearest to it."""
+        col, row = np.floor((pose[:2] - self.origin) / self.resolution).astype(int)
+        rows, cols = self.clearance.shape
+        return min(max(int(row), 0), rows - 1), min(max(int(col), 0), cols - 1)
+
     def clearance_with(self, obstacles: np.ndarray) -> np.ndarray:
         """``clearance`` when obstacles [k, 2] (map frame [m]) stand there that are not in the map."""
         lowered, touched = self.fine.copy(), np.empty(self.fine.size, np.int64)
@@ -318,6 +324,11 @@ class PotentialStore:
         self._askers: weakref.WeakKeyDictionary[Future, int] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
+
+    @property
+    def reach(self) -> float:
+        """Distance [m] from a robot's way beyond which nothing that stands makes that way dearer."""
+        return self.lattice.radius + max(self._config.wall_margin, self._config.full_speed_room)
 
     def request(self, goal: np.ndarray, obstacles: np.ndarray | None = None, version: Hashable = 0) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].

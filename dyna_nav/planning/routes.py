@@ -90,6 +90,8 @@ class Routes:
         """
         for robot in self._making_way.update(now, pose, under_way, self._dyna2.fields):
             self._ask(robot)
+            if not self.makes_way[robot]:  # on to its goal, around what has come to stand in the way meanwhile
+                self._detours.begin(robot, self.goal[robot])
 
     def lead_around(
         self, obstacles: np.ndarray, now: float, pose: np.ndarray, under_way: np.ndarray, waits: np.ndarray
@@ -99,7 +101,8 @@ class Routes:
         pose [robots, 3]; under_way bool [robots]: has not arrived; waits bool [robots]: stands by its own choice, to
         drive on when the others let it. Who makes way goes to its refuge as it was chosen.
         """
-        self._detours.look(obstacles, now, pose, self.goal, self.ready & under_way & ~self.makes_way, waits)
+        under_way = self.ready & under_way & ~self.makes_way
+        self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, waits)
 
     def close(self) -> None:
         """Stop the thread."""

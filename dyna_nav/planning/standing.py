@@ -16,6 +16,9 @@ _CERTAIN = 1.2  # net time of being seen before an obstacle counts as standing: 
 _DOUBTFUL = 1.0  # net time below which it does no longer [s]
 _PARKED = 3.0  # a robot that has stood still for so long, and is not waiting for others, is led around [s]
 _STILL = 0.3  # a robot that has come no farther has stood still [m]
+_TOLD = 2.0  # a robot that was told to move for so long, and has not, has broken down [s]
+_ANSWER = (0.05, 0.1)  # a base that moves is faster: beyond the noise of a standing one's odometry [m/s, rad/s]
+_LONGEST_STEP = 0.2  # of a cycle that came late no more is counted [s]
 _OUTLINE = 24  # points on the circle of a parked robot
 _MOST = 6.0  # evidence is not counted beyond this, so that what has gone is forgotten in time [s]
 
@@ -89,3 +92,24 @@ class ParkedRobots:
         others = self.parked.copy()
         others[robot] = False
         return (self._place[others, None] + self._circle).reshape(-1, 2)
+
+
+class BrokenDown:
+    """Robots that were told to move and do not (``robots``): they wait for nobody, and nobody should for them.
+
+    Whoever stands looks as if it waited while its planner sees no way on, and that of a robot that has broken down sees
+    none whenever another is passing. What tells the two apart is a command: a base that is alive answers at once.
+    """
+
+    def __init__(self, robots: int):
+        self._told = np.zeros(robots)  # time of commands since the base last answered one [s]
+        self.robots = np.zeros(robots, bool)
+
+    def update(self, twist: np.ndarray, told: np.ndarray, elapsed: float) -> None:
+        """Note who answers: twist [robots, 2] as measured (m/s, rad/s).
+
+        told bool [robots]: a command to move was acting in the ``elapsed`` seconds before. Who moves is well again.
+        """
+        self._told[told] += max(0.0, min(elapsed, _LONGEST_STEP))
+        self._told[(np.abs(twist) > _ANSWER).any(axis=1)] = 0.0
+        self.robots = self._told >= _TOLD - 1e-9
