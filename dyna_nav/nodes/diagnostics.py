@@ -51,6 +51,8 @@ class PlannerReport:
     cycle_p99_ms: float = 0.0
     cycle_p999_ms: float = 0.0
     cycle_max_ms: float = 0.0
+    cycles_cut: int = 0  # in which time for imagining ran out
+    imagined_steps: float = 0.0  # mean length of the rollouts, in cycles that planned
     jitter_p99_ms: float = 0.0  # how far the distance of two cycles is from 100 ms
     jitter_max_ms: float = 0.0
     command_p50_ms: float = 0.0  # from the beginning of a cycle until the velocity gate passed its command on

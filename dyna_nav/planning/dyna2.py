@@ -100,6 +100,7 @@ class Plan:
     path: np.ndarray  # [n, horizon + 1, 3] imagined poses of the choice; constant for robots that stand
     model_calls: int
     steps: int  # imagined steps that fitted into the budget
+    cut: bool  # whether the budget, and not the horizon, ended the rollouts
 
 
 class Dyna2:
@@ -189,6 +190,7 @@ class Dyna2:
             step += 1
             now = seconds_left()
             pace, before = max(pace, before - now), now
+        self._cut = step < self.config.horizon and bool((self._running & (self._limit > step)).any())
         return step
 
     # One cycle, in the order in which it runs.
@@ -203,7 +205,7 @@ class Dyna2:
         self.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
-        self._model_calls = 0
+        self._model_calls, self._cut = 0, False
         self._uncertainty = np.zeros((self.robots, actions))
         self._action_value = np.full((self.robots, actions), -np.inf)
         self._best_row = np.full((self.robots, actions), -1)
@@ -372,6 +374,7 @@ class Dyna2:
             path=self.forecast.expected[:, : self.config.horizon + 1].copy(),
             model_calls=self._model_calls,
             steps=steps,
+            cut=self._cut,
         )
 
     def _turns(self) -> np.ndarray:

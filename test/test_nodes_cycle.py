@@ -1,0 +1,190 @@
+"""A planner's cycle ends in time on any machine: what is left of its budget is imagined away, and no more.
+
+The machine's speed is what a test says: reading, imagined steps, choosing and sending move a clock on by hand.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from planning_worlds import MODEL, IdealFleet, hall
+
+from dyna_nav.nodes.cycle import SCAN_ANGLES, Cycles
+from dyna_nav.nodes.cycle_statistics import DurationHistogram
+from dyna_nav.nodes.robot_port import RobotInput
+from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.safety.deadline import DeadlineConfig
+from dyna_nav.world_model.kinematics import KinematicModel
+
+HALL, START, GOAL = hall(14, 6), np.array([2.0, 3.0, 0.0]), np.array([12.0, 3.0, 0.0])
+HORIZON, BUDGET = PlannerConfig().dyna2.horizon, 0.03
+IN_TIME = BUDGET + 1e-9  # sums of floats
+
+
+class HandClock:
+    """Stands still until a test moves it on."""
+
+    def __init__(self):
+        self.time = 50.0
+
+    def now(self):
+        return self.time
+
+    def wait(self, condition, seconds):
+        condition.wait()
+
+
+class Machine:
+    """One robot's cycles on a machine of which every part of a cycle takes as long as it is told to [s]."""
+
+    def __init__(self, budget=BUDGET):
+        self.clock = HandClock()
+        self.takes = {"reading": 0.003, "imagining": 0.001, "choosing": 0.004, "sending": 0.002}
+        self.sent, self.told = [], []
+        self.controller = Dyna2Controller(KinematicModel(MODEL), clock=self.clock)
+        self.controller.reset(HALL, 1, np.random.default_rng(1), MODEL)
+        self.controller.assign(0, GOAL)
+        self.controller.wait_for_potentials()
+        dyna2 = self.controller._dyna2
+        dyna2._imagine = self._taking("imagining", dyna2._imagine)
+        dyna2._decide = self._taking("choosing", dyna2._decide)
+        port = SimpleNamespace(
+            name="r1",
+            scan_max=12.0,
+            executed=np.zeros(2),
+            look=self._taking("reading", lambda: None),
+            input=self._input,
+            planned=lambda command, begun: None,
+            send=self._taking("sending", self.sent.append),
+        )
+        steady = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=int(1e9 * self.clock.time)))
+        logger = SimpleNamespace(warning=self.told.append, error=self.told.append)
+        self.cycles = Cycles(
+            [port], self.controller, DeadlineConfig(), budget, DurationHistogram(), steady, logger, self.clock
+        )
+        self.cycles.start()
+
+    def _taking(self, part, work):
+        def timed(*arguments):
+            self.clock.time += self.takes[part]
+            return work(*arguments)
+
+        return timed
+
+    def _input(self):
+        return RobotInput(START, np.zeros(2), 1.0, np.full(len(SCAN_ANGLES), np.inf), 0.05, 0.05, 0.0, None)
+
+    def cycle(self):
+        """One cycle; how long it took [s]."""
+        begun = self.clock.now()
+        self.cycles.run(GOAL[None])
+        took = self.clock.now() - begun
+        self.clock.time = begun + 0.1
+        return took
+
+    @property
+    def steps(self):
+        """Imagined in the newest cycle."""
+        return self.controller.report.steps
+
+
+@pytest.fixture
+def machine():
+    made = []
+
+    def make(**options):
+        made.append(Machine(**options))
+        return made[-1]
+
+    yield make
+    for entry in made:
+        entry.cycles.stop()
+        entry.controller.close()
+
+
+def test_a_fast_machine_imagines_to_the_horizon(machine):
+    fast = machine()
+    for _ in range(5):
+        assert fast.cycle() <= IN_TIME
+        assert fast.steps == HORIZON
+    assert (fast.cycles.cut, fast.cycles.imagined_steps) == (0, HORIZON)
+
+
+@pytest.mark.parametrize("slower", [2.0, 3.0])
+def test_a_slow_machine_imagines_less_and_ends_in_time(machine, slower):
+    slow = machine()
+    slow.takes = {part: slower * seconds for part, seconds in slow.takes.items()}
+    slow.cycle()  # the first knows nothing of what follows the rollouts
+    for _ in range(5):
+        assert slow.cycle() <= IN_TIME
+        assert 0 < slow.steps < HORIZON
+    assert slow.cycles.cut >= 5
+
+
+@pytest.mark.parametrize("part", ["reading", "choosing", "sending"])
+def test_whatever_takes_longer_shortens_the_rollouts(machine, part):
+    slow = machine()
+    slow.cycle()
+    slow.takes[part] += 0.012
+    for _ in range(10):
+        slow.cycle()
+    assert slow.cycle() <= IN_TIME
+    assert 0 < slow.steps < HORIZON
+
+
+def test_a_single_interruption_of_sending_shortens_no_other_cycle(machine):
+    once = machine()
+    for _ in range(20):
+        once.cycle()
+    once.takes["sending"] += 0.03
+    assert once.cycle() > BUDGET
+    once.takes["sending"] -= 0.03
+    for _ in range(20):
+        assert once.cycle() <= IN_TIME
+        assert once.steps == HORIZON
+
+
+def test_a_cycle_whose_time_is_over_when_the_inputs_are_read_drives_by_the_memories(machine):
+    slow = machine()
+    slow.takes["reading"] = 0.05
+    slow.cycle()
+    assert slow.steps == 0
+    assert slow.cycles.cut == 1
+    assert slow.sent[-1][0] > 0.0
+
+
+def test_a_cycle_that_plans_nothing_says_nothing_of_how_long_choosing_takes(machine):
+    idle = machine()
+    idle.controller.assign(0, None)
+    idle.cycle()
+    assert np.isnan(idle.controller.report.choosing_ms)
+    assert idle.cycles._reserve.seconds == 0.0
+    assert idle.cycles.imagined_steps == 0.0
+
+
+def test_without_a_budget_no_clock_decides(machine):
+    endless = machine(budget=np.inf)
+    endless.takes["imagining"] = endless.takes["choosing"] = 0.006
+    for _ in range(3):
+        endless.cycle()
+        assert endless.steps == HORIZON
+
+
+def test_what_comes_after_the_rollouts_is_reported():
+    clock = HandClock()
+    controller = Dyna2Controller(KinematicModel(MODEL), clock=clock)
+    controller.reset(HALL, 1, np.random.default_rng(1), MODEL)
+    controller.assign(0, GOAL)
+    controller.wait_for_potentials()
+    decide = controller._dyna2._decide
+
+    def slowly(steps):
+        clock.time += 0.007
+        return decide(steps)
+
+    controller._dyna2._decide = slowly
+    controller.act(IdealFleet([START]).observe())
+    assert controller.report.choosing_ms == pytest.approx(7.0)
+    controller.close()
