@@ -1,4 +1,4 @@
-"""A planner's cycle ends in time on any machine: what is left of its budget is imagined away, and no more.
+"""A planner's cycle ends in time on any machine: as many rollouts as fit into what is left of its budget, and no more.
 
 The machine's speed is what a test says: reading, imagined steps, choosing and sending move a clock on by hand.
 """
@@ -19,7 +19,7 @@ from dyna_nav.safety.deadline import DeadlineConfig
 from dyna_nav.world_model.kinematics import KinematicModel
 
 HALL, START, GOAL = hall(14, 6), np.array([2.0, 3.0, 0.0]), np.array([12.0, 3.0, 0.0])
-HORIZON, BUDGET = PlannerConfig().dyna2.horizon, 0.03
+HORIZON, ROLLOUTS, BUDGET = PlannerConfig().dyna2.horizon, PlannerConfig().dyna2.rollouts, 0.03
 IN_TIME = BUDGET + 1e-9  # sums of floats
 
 
@@ -48,7 +48,7 @@ class Machine:
         self.controller.assign(0, GOAL)
         self.controller.wait_for_potentials()
         dyna2 = self.controller._dyna2
-        dyna2._imagine = self._taking("imagining", dyna2._imagine)
+        dyna2._imagine = self._taking("imagining", dyna2._imagine, lambda: (dyna2._rows + 120) / (ROLLOUTS + 120))
         dyna2._decide = self._taking("choosing", dyna2._decide)
         port = SimpleNamespace(
             name="r1",
@@ -66,9 +66,9 @@ class Machine:
         )
         self.cycles.start()
 
-    def _taking(self, part, work):
+    def _taking(self, part, work, share=lambda: 1.0):
         def timed(*arguments):
-            self.clock.time += self.takes[part]
+            self.clock.time += share() * self.takes[part]
             return work(*arguments)
 
         return timed
@@ -85,9 +85,9 @@ class Machine:
         return took
 
     @property
-    def steps(self):
-        """Imagined in the newest cycle."""
-        return self.controller.report.steps
+    def imagined(self):
+        """Rollouts and their steps in the newest cycle."""
+        return self.controller.report.rollouts, self.controller.report.steps
 
 
 @pytest.fixture
@@ -108,33 +108,48 @@ def test_a_fast_machine_imagines_to_the_horizon(machine):
     fast = machine()
     for _ in range(5):
         assert fast.cycle() <= IN_TIME
-        assert fast.steps == HORIZON
-    assert (fast.cycles.cut, fast.cycles.imagined_steps) == (0, HORIZON)
+        assert fast.imagined == (ROLLOUTS, HORIZON)
+    assert (fast.cycles.cut, fast.cycles.rollouts, fast.cycles.imagined_steps) == (0, ROLLOUTS, HORIZON)
 
 
-@pytest.mark.parametrize("slower", [2.0, 3.0])
-def test_a_slow_machine_imagines_less_and_ends_in_time(machine, slower):
+def test_a_slow_machine_imagines_fewer_rollouts_and_ends_in_time(machine):
     slow = machine()
-    slow.takes = {part: slower * seconds for part, seconds in slow.takes.items()}
+    slow.takes = {part: 1.5 * seconds for part, seconds in slow.takes.items()}
     slow.cycle()  # the first knows nothing of what follows the rollouts
     for _ in range(5):
         assert slow.cycle() <= IN_TIME
-        assert 0 < slow.steps < HORIZON
-    assert slow.cycles.cut >= 5
+        rollouts, steps = slow.imagined
+        assert rollouts < ROLLOUTS
+        assert steps == HORIZON
+
+
+def test_a_machine_that_is_too_slow_for_rollouts_ends_in_time_and_tries_again(machine):
+    slow = machine()
+    slow.takes = {part: 2.5 * seconds for part, seconds in slow.takes.items()}
+    slow.cycle()
+    for _ in range(30):
+        assert slow.cycle() <= IN_TIME
+        assert slow.imagined[1] == 0
+        assert slow.sent[-1][0] > 0.0
+    slow.takes = {part: seconds / 2.5 for part, seconds in slow.takes.items()}
+    for _ in range(50):
+        slow.cycle()
+    assert slow.imagined == (ROLLOUTS, HORIZON)
 
 
 @pytest.mark.parametrize("part", ["reading", "choosing", "sending"])
-def test_whatever_takes_longer_shortens_the_rollouts(machine, part):
+def test_whatever_takes_longer_leaves_fewer_rollouts(machine, part):
     slow = machine()
     slow.cycle()
     slow.takes[part] += 0.012
     for _ in range(10):
         slow.cycle()
     assert slow.cycle() <= IN_TIME
-    assert 0 < slow.steps < HORIZON
+    assert slow.imagined[0] < ROLLOUTS
+    assert slow.imagined[1] == HORIZON
 
 
-def test_a_single_interruption_of_sending_shortens_no_other_cycle(machine):
+def test_a_single_interruption_of_sending_leaves_no_other_cycle_fewer(machine):
     once = machine()
     for _ in range(20):
         once.cycle()
@@ -143,14 +158,14 @@ def test_a_single_interruption_of_sending_shortens_no_other_cycle(machine):
     once.takes["sending"] -= 0.03
     for _ in range(20):
         assert once.cycle() <= IN_TIME
-        assert once.steps == HORIZON
+        assert once.imagined == (ROLLOUTS, HORIZON)
 
 
 def test_a_cycle_whose_time_is_over_when_the_inputs_are_read_drives_by_the_memories(machine):
     slow = machine()
     slow.takes["reading"] = 0.05
     slow.cycle()
-    assert slow.steps == 0
+    assert slow.imagined[1] == 0
     assert slow.cycles.cut == 1
     assert slow.sent[-1][0] > 0.0
 
@@ -169,7 +184,7 @@ def test_without_a_budget_no_clock_decides(machine):
     endless.takes["imagining"] = endless.takes["choosing"] = 0.006
     for _ in range(3):
         endless.cycle()
-        assert endless.steps == HORIZON
+        assert endless.imagined == (ROLLOUTS, HORIZON)
 
 
 def test_what_comes_after_the_rollouts_is_reported():

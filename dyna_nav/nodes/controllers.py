@@ -62,6 +62,7 @@ class PlainController:
             stop_reason=[""] * robots,
             model_calls=0,
             steps=0,
+            rollouts=0,
             cut=False,
             plans=observation.pose[:, None],
             breaker_open=np.zeros(robots, bool),

@@ -83,8 +83,8 @@ class Cycles:
         self._monitor, self._watchdog = DeadlineMonitor(deadline), None
         self._reserve = Reserve()  # for what follows the rollouts: choosing among what they found, and sending it
         self.cycle_ms, self.jitter_ms = DurationHistogram(), DurationHistogram()
-        self.cut = 0  # cycles whose rollouts ended before their horizon, for want of time
-        self._planned = self._steps = 0  # cycles that imagined, or wanted to; steps they imagined
+        self.cut = 0  # cycles whose rollouts did not reach their horizon, for want of time
+        self._planned = self._steps = self._rollouts = 0  # cycles that imagined, or wanted to; what they imagined
 
     @property
     def deadline_misses(self) -> int:
@@ -100,6 +100,11 @@ class Cycles:
     def imagined_steps(self) -> float:
         """Mean length of the rollouts [steps] of all cycles that planned; 0 before the first."""
         return self._steps / self._planned if self._planned else 0.0
+
+    @property
+    def rollouts(self) -> float:
+        """Mean number of rollouts per robot of all cycles that planned; 0 before the first."""
+        return self._rollouts / self._planned if self._planned else 0.0
 
     def start(self) -> None:
         """Begin the schedule: the first cycle is due one step from now."""
@@ -164,7 +169,10 @@ class Cycles:
     def _count_steps(self) -> None:
         report = self.controller.report
         if report.steps or report.cut:
-            self._planned, self._steps, self.cut = self._planned + 1, self._steps + report.steps, self.cut + report.cut
+            self._planned += 1
+            self._steps += report.steps
+            self._rollouts += report.rollouts
+            self.cut += report.cut
 
     def _steady_seconds(self) -> float:
         """The time by which the schedule runs [s]; its clock is not Python's, and drifts against it."""

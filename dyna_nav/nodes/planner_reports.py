@@ -140,6 +140,7 @@ def planner_report_of(state: str, cycles: Cycles | None) -> PlannerReport:
         cycle_max_ms=cycles.cycle_ms.largest,
         cycles_cut=cycles.cut,
         imagined_steps=cycles.imagined_steps,
+        rollouts=cycles.rollouts,
         jitter_p99_ms=cycles.jitter_ms.percentile(0.99),
         jitter_max_ms=cycles.jitter_ms.largest,
         command_p50_ms=cycles.delay_ms.percentile(0.5),

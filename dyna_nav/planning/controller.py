@@ -76,7 +76,8 @@ class PlanReport:
     stop_reason: list[str]  # why a robot with a goal stands by order of the planner; "" when it does not
     model_calls: int  # rows the model predicted
     steps: int  # imagined steps that fitted into the budget
-    cut: bool  # whether the budget, and not the horizon, ended the rollouts
+    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
+    cut: bool  # whether there was no time to reach the horizon
     plans: np.ndarray  # [n, horizon + 1, 3] poses, map frame
     breaker_open: np.ndarray  # [n] bool
     prediction_error: np.ndarray  # [n] rolling, normalised units; NaN before the first step
@@ -262,6 +263,7 @@ class Dyna2Controller:
             stop_reason=reasons,
             model_calls=plan.model_calls,
             steps=plan.steps,
+            rollouts=plan.rollouts,
             cut=plan.cut,
             plans=plan.path,
             breaker_open=found.distrusted,

@@ -11,6 +11,7 @@ bootstrapped there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from dyna_nav.planning.escape import Escape
 from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
+from dyna_nav.planning.pace import Pace
 from dyna_nav.planning.potential import HEADINGS, Lattice
 from dyna_nav.planning.rollouts import (
     NO_WAY,
@@ -37,6 +39,7 @@ from dyna_nav.planning.rollouts import (
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
 _PER_SPEED = np.array([0.0, 1.0, 0.0, 1.0])  # which of the braking rule's margins grow with speed
+_ENOUGH = 0.7  # share of the horizon that rollouts must have reached for their values to count
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
@@ -100,7 +103,8 @@ class Plan:
     path: np.ndarray  # [n, horizon + 1, 3] imagined poses of the choice; constant for robots that stand
     model_calls: int
     steps: int  # imagined steps that fitted into the budget
-    cut: bool  # whether the budget, and not the horizon, ended the rollouts
+    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
+    cut: bool  # whether there was no time to reach the horizon
 
 
 class Dyna2:
@@ -141,6 +145,7 @@ class Dyna2:
         )
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._escape = Escape(robots, actions, robot.radius)
+        self._pace = Pace()
         self._warm = np.full((robots, config.horizon + 1), STOP)
 
     def forget(self, robot: int) -> None:
@@ -169,8 +174,18 @@ class Dyna2:
 
     def _search(self, seconds_left: Callable[[], float]) -> int:
         """Value the first actions by imagining; returns the steps that fitted. What the alternatives replace."""
-        self._start(min(self.config.rollouts, self.config.model_rows // self._active.size))
+        full, before = min(self.config.rollouts, self.config.model_rows // self._active.size), seconds_left()
+        share = min(full, self._pace.rows(before, self.config.horizon) / self._active.size)
+        if share < min(full, len(self.actions) + 1):  # not each action to the horizon: the greedy one is worth more
+            self._pace.skip()
+            self._cut = True
+            return 0
+        self._start(int(share))
         steps = self._roll_out(seconds_left)
+        if steps and not math.isinf(before):
+            self._pace.note(before - seconds_left(), self._rows, steps)
+        if self._cut and steps < _ENOUGH * self.config.horizon:
+            return 0
         if steps:
             self._learn(self._rank())
         return steps
@@ -205,7 +220,7 @@ class Dyna2:
         self.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
-        self._model_calls, self._cut = 0, False
+        self._model_calls, self._rollouts, self._cut = 0, 0, False
         self._uncertainty = np.zeros((self.robots, actions))
         self._action_value = np.full((self.robots, actions), -np.inf)
         self._best_row = np.full((self.robots, actions), -1)
@@ -221,6 +236,7 @@ class Dyna2:
         self._robot = np.ascontiguousarray(robot.ravel())
         self._number = np.ascontiguousarray((number * members + member).ravel())  # rollout of that robot
         rows = self._rows = self._robot.size
+        self._rollouts += rows // active.size
         horizon = self.config.horizon
         self._first = np.where(
             self._number == actions, self._warm[self._robot, 0], self._number % actions
@@ -374,6 +390,7 @@ class Dyna2:
             path=self.forecast.expected[:, : self.config.horizon + 1].copy(),
             model_calls=self._model_calls,
             steps=steps,
+            rollouts=self._rollouts,
             cut=self._cut,
         )
 
@@ -409,6 +426,6 @@ class Dyna2:
                 path = self._states[1 : length + 1, row, :3]
                 self._warm[robot, : max(length - 1, 0)] = self._chosen[1:length, row]
                 self._warm[robot, max(length - 1, 0) :] = self._chosen[max(length - 1, 0), row]
-            elif self._state.fallback[robot]:
+            elif self._state.fallback[robot] or self._state.planned[robot]:  # the model was not asked
                 path = self.forecast.braking_steps(robot)
             self.forecast.announce(robot, self._state.pose[robot], path)
