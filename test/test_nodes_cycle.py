@@ -106,10 +106,12 @@ def machine():
 
 def test_a_fast_machine_imagines_to_the_horizon(machine):
     fast = machine()
+    fast.cycle()  # the first does not know yet what there is time for
     for _ in range(5):
         assert fast.cycle() <= IN_TIME
         assert fast.imagined == (ROLLOUTS, HORIZON)
-    assert (fast.cycles.cut, fast.cycles.rollouts, fast.cycles.imagined_steps) == (0, ROLLOUTS, HORIZON)
+    assert (fast.cycles.cut, fast.cycles.imagined_steps) == (0, HORIZON)
+    assert 0.8 * ROLLOUTS < fast.cycles.rollouts < ROLLOUTS
 
 
 def test_a_slow_machine_imagines_fewer_rollouts_and_ends_in_time(machine):
@@ -123,7 +125,7 @@ def test_a_slow_machine_imagines_fewer_rollouts_and_ends_in_time(machine):
         assert steps == HORIZON
 
 
-def test_a_machine_that_is_too_slow_for_rollouts_ends_in_time_and_tries_again(machine):
+def test_a_machine_that_is_too_slow_for_rollouts_ends_in_time_until_it_is_faster(machine):
     slow = machine()
     slow.takes = {part: 2.5 * seconds for part, seconds in slow.takes.items()}
     slow.cycle()

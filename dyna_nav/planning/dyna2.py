@@ -174,13 +174,8 @@ class Dyna2:
 
     def _search(self, seconds_left: Callable[[], float]) -> int:
         """Value the first actions by imagining; returns the steps that fitted. What the alternatives replace."""
-        full, before = min(self.config.rollouts, self.config.model_rows // self._active.size), seconds_left()
-        share = min(full, self._pace.rows(before, self.config.horizon) / self._active.size)
-        if share < min(full, len(self.actions) + 1):  # not each action to the horizon: the greedy one is worth more
-            self._pace.skip()
-            self._cut = True
-            return 0
-        self._start(int(share))
+        share, before = min(self.config.rollouts, self.config.model_rows // self._active.size), seconds_left()
+        self._start(int(min(share, self._pace.rows(before, self.config.horizon) / self._active.size)))
         steps = self._roll_out(seconds_left)
         if steps and not math.isinf(before):
             self._pace.note(before - seconds_left(), self._rows, steps)
@@ -193,7 +188,7 @@ class Dyna2:
     def _roll_out(self, seconds_left: Callable[[], float]) -> int:
         """Imagine all rollouts step by step while there is time; returns the steps that fitted."""
         step = 0
-        pace, before = 0.0, seconds_left()
+        pace, begin = 0.0, seconds_left()
         while (
             step < self.config.horizon
             and seconds_left() > 1.5 * pace
@@ -203,8 +198,7 @@ class Dyna2:
             self._imagine(step)
             self._judge(step)
             step += 1
-            now = seconds_left()
-            pace, before = max(pace, before - now), now
+            pace = 0.0 if math.isinf(begin) else (begin - seconds_left()) / step
         self._cut = step < self.config.horizon and bool((self._running & (self._limit > step)).any())
         return step
 
@@ -229,7 +223,10 @@ class Dyna2:
         self._doubts = np.zeros((self.robots, actions))
 
     def _start(self, share: int) -> None:
-        """Put the rollouts of all planned robots, ``share`` for each, at the states the robots are in."""
+        """Put the rollouts of all planned robots, ``share`` for each or few more, at the states the robots are in.
+
+        However few: each action begins one, and what was best in the last cycle another.
+        """
         state, active, actions, members = self._state, self._active, len(self.actions), self.model.members
         per_member = max(-(-(actions + 1) // members), share // members)
         member, robot, number = np.meshgrid(np.arange(members), active, np.arange(per_member), indexing="ij")

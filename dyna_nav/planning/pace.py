@@ -25,14 +25,11 @@ class Pace:
         """So many steps of so many rows took so long [s]."""
         self._costs.append(seconds / (steps * (rows + OVERHEAD)))
 
-    def skip(self) -> None:
-        """Nothing was imagined for want of time: the oldest cost is forgotten, so that one day it is tried again."""
-        if self._costs:
-            self._costs.popleft()
-
     def rows(self, seconds: float, steps: int) -> float:
-        """How many rows can be imagined for so many steps in a time [s]; inf before the first note; may be negative."""
-        if not self._costs or math.isinf(seconds):
+        """How many rows can be imagined for so many steps in a time [s]; inf without end of time, 0 while unknown."""
+        if math.isinf(seconds):
             return math.inf
+        if not self._costs:
+            return 0.0
         cost = sorted(self._costs)[math.ceil(SHARE * len(self._costs)) - 1]
-        return seconds / ((steps + SPARE) * cost) - OVERHEAD
+        return max(seconds / ((steps + SPARE) * cost) - OVERHEAD, 0.0)
