@@ -5,8 +5,8 @@ predicts each of them, the simulation policy follows the sum of the memories, re
 (:mod:`dyna_nav.mdp`), and what they return is learned by the transient memory. The best imagined return of each action
 ranks the actions; the braking rule decides, robot by robot, which of them may be taken.
 
-``Dyna2.plan`` reads as the algorithm. It is anytime: when the budget runs out the rollouts end where they are and are
-bootstrapped there.
+``Dyna2.plan`` reads as the algorithm. It is anytime: there are as many rollouts as fit into the budget, and when that
+runs out they end where they are and are bootstrapped there; too early, and nothing of them counts.
 """
 
 from __future__ import annotations
