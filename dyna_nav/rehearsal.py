@@ -13,6 +13,7 @@ from dyna_nav.planning import Dyna2Controller
 from dyna_nav.planning.making_way import flood, way_of
 from dyna_nav.planning.potential import HEADINGS
 from dyna_nav.site import Site
+from dyna_nav.viewpoint import seen_from
 
 # Time for each cycle's rollouts [s]. A few cycles, because some kernels have work only once something was observed or
 # planned before; all the time they want, so that what is reached does not depend on the machine; and none in the last,
@@ -39,7 +40,7 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
         controller.assign(robot, goal)
     controller.wait_for_potentials()
     angles = np.arange(BEAMS) * (2 * np.pi / BEAMS) - np.pi
-    scan = np.array([_promised_scan(site, pose, angles) for pose in poses])
+    scan = np.array([seen_from(_promised_scan(site, pose, angles), angles, np.zeros(3)) for pose in poses])
     for cycle, budget in enumerate(BUDGETS):
         observation = Observation(
             time=cycle * STEP,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
 from dyna_nav.mdp import wrap_angle
 
@@ -40,18 +41,32 @@ def seen_from(scan: np.ndarray, angles: np.ndarray, viewpoint: np.ndarray) -> np
     between two neighbours of the scan gets the nearer of them: what is approached widens. What is out of range stays
     there; that its direction changes a little is neglected.
     """
-    beams = len(angles)
-    hit = np.isfinite(scan)
-    reach = np.where(hit, scan, 0.0)
-    x, y = reach * np.cos(angles) - viewpoint[0], reach * np.sin(angles) - viewpoint[1]
-    distance = np.where(hit, np.hypot(x, y), scan)
-    direction = np.where(hit, np.arctan2(y, x), angles) - viewpoint[2]
-    beam = np.round((direction - angles[0]) / (2 * np.pi / beams)).astype(int) % beams
-    known = np.flatnonzero(~np.isnan(scan))
-    order = known[np.argsort(-distance[known], kind="stable")]  # the nearest is entered last, and stays
-    result, source = np.full(beams, np.nan), np.full(beams, -1)
-    result[beam[order]], source[beam[order]] = distance[order], order
-    left, right = np.roll(source, 1), np.roll(source, -1)
-    gap = (source < 0) & (left >= 0) & (right >= 0) & ((right - left) % beams == 1)
-    result[gap] = np.minimum(distance[left[gap]], distance[right[gap]])
+    result = np.empty(len(angles))
+    _carry(scan, angles, np.cos(angles), np.sin(angles), viewpoint, result)
     return result
+
+
+@njit(cache=True, nogil=True)
+def _carry(scan, angles, cos, sin, viewpoint, out):
+    """Write what seen_from returns to out [beams]; cos and sin are those of the angles [beams]."""
+    beams = angles.shape[0]
+    pitch = 2 * math.pi / beams
+    distance, source = np.empty(beams), np.full(beams, -1)  # of each beam from there; which one is seen where
+    for beam in range(beams):
+        if math.isnan(scan[beam]):
+            continue
+        distance[beam], direction = scan[beam], angles[beam]
+        if math.isfinite(scan[beam]):
+            x, y = scan[beam] * cos[beam] - viewpoint[0], scan[beam] * sin[beam] - viewpoint[1]
+            distance[beam], direction = math.hypot(x, y), math.atan2(y, x)
+        place = int(np.round((direction - viewpoint[2] - angles[0]) / pitch)) % beams
+        if source[place] < 0 or distance[beam] <= distance[source[place]]:  # the nearest hides the others
+            source[place] = beam
+    for place in range(beams):
+        left, right = source[place - 1], source[(place + 1) % beams]
+        if source[place] >= 0:
+            out[place] = distance[source[place]]
+        elif left >= 0 and right >= 0 and (right - left) % beams == 1:
+            out[place] = min(distance[left], distance[right])
+        else:
+            out[place] = np.nan

@@ -11,8 +11,8 @@ from gate_messages import twist
 from test_nodes_port import make_port
 
 from dyna_nav.nodes.command_delay import CommandDelay
+from dyna_nav.nodes.cycle import observe
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
-from dyna_nav.nodes.planner import Planner
 
 STAND, CREEP, DRIVE = np.zeros(2), np.array([0.75, 0.0]), np.array([1.5, 0.0])
 
@@ -80,5 +80,5 @@ def test_the_planner_is_told_the_delay_with_its_observation():
     port.planned(DRIVE, now - 0.08)
     port._on_executed(SimpleNamespace(twist=twist(*DRIVE)), 0.0)
     port._odometry_at = port._scan_at = now
-    node = SimpleNamespace(_goals=np.full((1, 3), np.nan), _ports=[port])
-    assert Planner._observe(node, [port.input()], now).command_delay == pytest.approx([0.08], abs=0.05)
+    observation = observe([port.input()], np.full((1, 3), np.nan), port.scan_max, now)
+    assert observation.command_delay == pytest.approx([0.08], abs=0.05)

@@ -8,7 +8,7 @@ import pytest
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.controllers import PlainController, load_controller
-from dyna_nav.nodes.planner import PlannerNodeConfig
+from dyna_nav.nodes.planner_parameters import PlannerNodeConfig
 from dyna_nav.planning import PlannerConfig
 from dyna_nav.site import resolve_site
 

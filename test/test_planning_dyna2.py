@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -207,13 +208,42 @@ def test_without_any_time_left_it_still_takes_an_admissible_action(drive_dyna2):
         assert plan.admissible[[0, 1], plan.action].all()
 
 
+def plan_with_time_for(run, steps):
+    """A cycle whose time is over after so many imagined steps."""
+    looks = itertools.chain([1.0] * (2 + 2 * steps), itertools.repeat(-1.0))  # before all, before and after each step
+    return run.dyna2.plan(run.controller._last, run.controller._live, lambda: next(looks))
+
+
 def test_time_that_runs_out_ends_the_rollouts_where_they_are(drive_dyna2):
     run = drive_dyna2()
     run.steps(1)
-    left = iter([1.0, 1.0, 0.9, 0.9, 0.8, 0.8, 0.7, 0.1, 0.1, 0.1, 0.1])
-    plan = run.dyna2.plan(run.controller._last, run.controller._live, lambda: next(left))
-    assert 0 < plan.steps < run.dyna2.config.horizon
+    plan = plan_with_time_for(run, 8)
+    assert (plan.steps, plan.cut) == (8, True)
     assert np.isfinite(plan.value[0]).all()
+
+
+def test_rollouts_that_end_far_from_their_horizon_count_for_nothing(drive_dyna2):
+    """What differs after a few steps is noise: the robot drives on by potential and memories."""
+    run = drive_dyna2()
+    run.steps(1)
+    plan = plan_with_time_for(run, 3)
+    assert (plan.steps, plan.cut) == (0, True)
+    assert not np.isfinite(plan.value).any()
+    assert run.dyna2.actions[plan.action[0], 0] > 0.0
+    assert np.hypot(*(plan.path[0, -1] - plan.path[0, 0])[:2]) > 0.0  # and the others are told that it drives
+
+
+def test_fewer_rollouts_reach_the_horizon_where_there_is_no_time_for_all(drive_dyna2):
+    run = drive_dyna2()
+    run.steps(1)
+    run.dyna2._pace.note(0.02, 60, 10)
+    full, some = (
+        run.dyna2.plan(run.controller._last, run.controller._live, lambda left=left: left) for left in (1.0, 0.02)
+    )
+    assert full.rollouts == run.dyna2.config.rollouts
+    assert len(run.dyna2.actions) < some.rollouts < full.rollouts
+    assert some.steps == full.steps == run.dyna2.config.horizon
+    assert not some.cut
 
 
 class Broken(KinematicModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from dyna_nav.rehearsal import rehearse
 from dyna_nav.site import Site
 
 if TYPE_CHECKING:
-    from dyna_nav.nodes.planner import PlannerNodeConfig
+    from dyna_nav.nodes.planner_parameters import PlannerNodeConfig
 
 CONTROLLER = "dyna_nav.planning:Dyna2Controller"
 
@@ -41,8 +42,11 @@ class PlainController:
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         self._controller.assign(robot, goal)
 
-    def act(self, observation: Observation) -> np.ndarray:
-        """Commands [robots, 2]. Raises ValueError, one sentence, when the class does not answer with such an array."""
+    def act(self, observation: Observation, budget: float | None = None) -> np.ndarray:
+        """Commands [robots, 2]; the class is not told of the budget [s]: it takes what it takes.
+
+        Raises ValueError, one sentence, when the class does not answer with such an array.
+        """
         begun, robots = time.monotonic(), len(observation.pose)
         commands = np.asarray(self._controller.act(observation), float)
         if commands.shape != (robots, 2):
@@ -51,12 +55,15 @@ class PlainController:
         present = np.isfinite(observation.pose).all(axis=1)
         self.report = PlanReport(
             cycle_ms=1e3 * (time.monotonic() - begun),
+            choosing_ms=math.nan,
             uncertainty=unknown,
             ood_score=unknown,
             arrived=goal_reached(observation.pose, observation.twist[:, 0], observation.goal, self._tolerance),
             stop_reason=[""] * robots,
             model_calls=0,
             steps=0,
+            rollouts=0,
+            cut=False,
             plans=observation.pose[:, None],
             breaker_open=np.zeros(robots, bool),
             prediction_error=unknown,

@@ -51,6 +51,9 @@ class PlannerReport:
     cycle_p99_ms: float = 0.0
     cycle_p999_ms: float = 0.0
     cycle_max_ms: float = 0.0
+    cycles_cut: int = 0  # in which there was no time to imagine to the horizon
+    imagined_steps: float = 0.0  # mean length of the rollouts, in cycles that planned
+    rollouts: float = 0.0  # mean number of them per robot
     jitter_p99_ms: float = 0.0  # how far the distance of two cycles is from 100 ms
     jitter_max_ms: float = 0.0
     command_p50_ms: float = 0.0  # from the beginning of a cycle until the velocity gate passed its command on

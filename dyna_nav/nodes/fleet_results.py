@@ -45,6 +45,9 @@ def results(
         "travel_over_ideal": round(sum(travel) / sum(ideal), 4) if sum(ideal) else None,
         "cycles": sum(planner.cycles for planner in planners),
         "cycle_ms": {key: worst(f"cycle_{key}_ms") for key in ("p50", "p99", "p999", "max")},
+        "cycles_cut": sum(planner.cycles_cut for planner in planners),  # no time to imagine to the horizon
+        "imagined_steps": round(min(planner.imagined_steps for planner in planners), 2),
+        "rollouts": round(min(planner.rollouts for planner in planners), 1),  # per robot and cycle
         "jitter_ms": {key: worst(f"jitter_{key}_ms") for key in ("p99", "max")},
         "command_ms": {key: worst(f"command_{key}_ms") for key in ("p50", "p99", "max")},
         "deadline_misses": sum(planner.deadline_misses for planner in planners),

@@ -43,8 +43,12 @@ class Inbox:
     Best effort, unless it has to be reliable: the newest counts, a lost one is not worth waiting for.
     """
 
-    def __init__(self, node: Node, message_type: type, topic: str, depth: int = 1, reliable: bool = False) -> None:
-        self._node, self._depth = node, depth
+    def __init__(
+        self, node: Node, message_type: type, topic: str, depth: int = 1, reliable: bool = False,
+        read: Callable[[type, bytes], Any] | None = None,
+    ) -> None:  # fmt: skip
+        """``read(message_type, data)`` makes a message of its serialised form; by default rclpy does."""
+        self._node, self._depth, self._read = node, depth, read
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=depth, reliability=reliability)
         self._subscription = node.create_subscription(message_type, topic, _unheard, qos, **_asleep())
@@ -52,7 +56,7 @@ class Inbox:
     def read(self) -> list[Received]:
         """The messages that wait, at most as many as fit, the oldest first; none of them is read twice."""
         found = []
-        while len(found) < self._depth and (received := _take(self._subscription)) is not None:
+        while len(found) < self._depth and (received := _take(self._subscription, self._read)) is not None:
             found.append(received)
         return found
 
@@ -117,11 +121,13 @@ def _unheard(message: Any) -> None:
     """Called by nobody: rclpy makes no subscription without a callback."""
 
 
-def _take(subscription: Subscription) -> Received | None:
+def _take(subscription: Subscription, read: Callable[[type, bytes], Any] | None = None) -> Received | None:
     with subscription.handle:
-        taken = subscription.handle.take_message(subscription.msg_type, False)
+        taken = subscription.handle.take_message(subscription.msg_type, read is not None)
     if taken is None:
         return None
     message, info = taken
+    if read is not None:
+        message = read(subscription.msg_type, message)
     received = info["received_timestamp"] * 1e-9  # by the system's clock; 0 where the middleware does not say
     return Received(message, max(time.time() - received, 0.0) if received else 0.0)

@@ -15,8 +15,8 @@ from typing import Any
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.nodes.dispatcher import DispatcherConfig
 from dyna_nav.nodes.map_publisher import MapPublisherConfig
-from dyna_nav.nodes.planner import PARAMETERS as PLANNER_PARAMETERS
-from dyna_nav.nodes.planner import PlannerNodeConfig
+from dyna_nav.nodes.planner_parameters import PARAMETERS as PLANNER_PARAMETERS
+from dyna_nav.nodes.planner_parameters import PlannerNodeConfig
 from dyna_nav.nodes.simulator import SimulatorConfig
 from dyna_nav.nodes.trips import TripConfig
 from dyna_nav.nodes.velocity_gate import VelocityGateParameters

@@ -12,6 +12,7 @@ from nav_msgs.msg import Odometry, Path
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import BatteryState, LaserScan
 
+from dyna_nav.nodes import wire
 from dyna_nav.nodes.command_delay import CommandDelay
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
@@ -97,10 +98,10 @@ class RobotPort:
         self.plan = node.create_lifecycle_publisher(Path, f"{name}/plan", NEWEST)
         self._goal = node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST)
         self._inboxes = [
-            (Inbox(node, Odometry, f"{name}/odom", self._source.depth), self._on_odometry),
-            (Inbox(node, LaserScan, f"{name}/scan"), self._on_scan),
+            (Inbox(node, Odometry, f"{name}/odom", self._source.depth, read=wire.read), self._on_odometry),
+            (Inbox(node, LaserScan, f"{name}/scan", read=wire.read), self._on_scan),
             (Inbox(node, BatteryState, f"{name}/battery_state"), self._on_battery),
-            (Inbox(node, TwistStamped, f"{name}/cmd_vel_executed", EXECUTED_DEPTH), self._on_executed),
+            (Inbox(node, TwistStamped, f"{name}/cmd_vel_executed", EXECUTED_DEPTH, read=wire.read), self._on_executed),
         ]
 
     def close(self) -> None:

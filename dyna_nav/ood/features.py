@@ -159,6 +159,8 @@ def scan_summary(pose, twist, age, scan, angles, reach, field, cells, origin_x, 
     beams = angles.shape[0]
     spacing = abs(angles[1] - angles[0]) if beams > 1 else 1.0
     beyond = np.empty(beams)
+    around = math.ceil(WIDEST / spacing)
+    ring = np.empty(beams + 2 * around)  # expected, and at either end once more what lies across the seam
     for i in range(pose.shape[0]):
         for column in range(SUMMARY):
             out[i, column] = 0.0
@@ -167,6 +169,8 @@ def scan_summary(pose, twist, age, scan, angles, reach, field, cells, origin_x, 
         expected_ranges(
             pose[i, 0], pose[i, 1], pose[i, 2], angles, reach, field, cells, origin_x, origin_y, resolution, expected
         )
+        for k in range(ring.shape[0]):
+            ring[k] = expected[(k - around) % beams]
         unknown = max(age[i] - USUAL_AGE, 0.0)
         turned = NEIGHBOURHOOD + AHEAD * abs(twist[i, 1]) + unknown * FULL_TURN
         slack = SLACK + AHEAD * abs(twist[i, 0]) + unknown * FULL_SPEED
@@ -187,8 +191,7 @@ def scan_summary(pose, twist, age, scan, angles, reach, field, cells, origin_x, 
                     continue
                 near = math.ceil(min(turned + OFFSET / max(promised, OFFSET), WIDEST) / spacing - 1e-9)
                 farthest, closest = 0.0, reach
-                for k in range(beam - near, beam + near + 1):
-                    value = expected[k % beams]
+                for value in ring[around + beam - near : around + beam + near + 1]:
                     if math.isnan(value):  # unknown space: the map promises nothing
                         farthest, closest = reach, 0.0
                         break

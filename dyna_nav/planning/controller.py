@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,6 +27,8 @@ from dyna_nav.planning.routes import Routes
 from dyna_nav.planning.standing import BrokenDown
 from dyna_nav.planning.vigilance import Assessment, Vigilance
 from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
+from dyna_nav.safety.deadline import SteadyClock
+from dyna_nav.safety.reserve import Countdown
 from dyna_nav.site import Site
 from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel
@@ -59,7 +60,10 @@ class PlannerConfig:
         (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
     )
     budget_ms: float = parameter(
-        24.0, "time after which a cycle ends its rollouts; 0: never [ms]", minimum=0, maximum=1000
+        34.0,
+        "time of a whole cycle; its rollouts end when the rest is needed to choose and to send; 0: never [ms]",
+        minimum=0,
+        maximum=1000,
     )
 
 
@@ -68,12 +72,15 @@ class PlanReport:
     """What the last cycle did; row i is robot i."""
 
     cycle_ms: float
+    choosing_ms: float  # of which after the rollouts; NaN: there were none
     uncertainty: np.ndarray  # [n] epistemic
     ood_score: np.ndarray  # [n]
     arrived: np.ndarray  # [n] bool: stands at its goal
     stop_reason: list[str]  # why a robot with a goal stands by order of the planner; "" when it does not
     model_calls: int  # rows the model predicted
     steps: int  # imagined steps that fitted into the budget
+    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
+    cut: bool  # whether there was no time to reach the horizon
     plans: np.ndarray  # [n, horizon + 1, 3] poses, map frame
     breaker_open: np.ndarray  # [n] bool
     prediction_error: np.ndarray  # [n] rolling, normalised units; NaN before the first step
@@ -108,14 +115,17 @@ class Dyna2Controller:
         vigilance: Vigilance | None = None,
         config: PlannerConfig | None = None,
         memory_dir: Path | None = None,
+        clock: SteadyClock | None = None,
     ):
         """``model`` predicts (world_model.runtime.WorldModel or alike), ``vigilance`` judges what it predicted.
 
-        Without vigilance nothing watches for novelty or a failing model. Raises ValueError for a bad configuration.
+        Without vigilance nothing watches for novelty or a failing model. ``clock`` measures the budget of a cycle.
+        Raises ValueError for a bad configuration.
         """
         config = config or PlannerConfig()
         check(config)
         self._model, self._vigilance, self._config, self._memory_dir = model, vigilance, config, memory_dir
+        self._clock = clock or SteadyClock()
         self._routes: Routes | None = None
         self.warnings: list[str] = list(model.warnings)
         self.report: PlanReport | None = None
@@ -219,11 +229,13 @@ class Dyna2Controller:
     def act(self, observation: Observation, budget: float | None = None) -> np.ndarray:
         """Commands [robots, 2] (m/s, rad/s); robots without a goal, with bad inputs or on a safe-stop get zero.
 
-        budget: time after which rollouts end [s], by default the configured one.
+        budget: time after which rollouts end [s], by default the configured one; what follows them is reported
+        (``choosing_ms``), so that who has a deadline can keep time for it.
         """
-        start = time.monotonic()
+        start = self._clock.now()
         if budget is None:
             budget = self._config.budget_ms / 1e3 or math.inf
+        seconds_left = Countdown(start + budget, self._clock)
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
         found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
@@ -238,7 +250,7 @@ class Dyna2Controller:
         self._routes.lead_around(self._live.obstacles, observation.time, state.pose, ~self._arrived, waits)
         self._time = observation.time
         reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
-        plan = self._dyna2.plan(state, self._live, lambda: budget - (time.monotonic() - start))
+        plan = self._dyna2.plan(state, self._live, seconds_left)
         commands = self._actions[plan.action]
         commands[~(state.planned | state.fallback)] = 0.0
         for robot in np.flatnonzero(state.planned | state.fallback):
@@ -248,14 +260,18 @@ class Dyna2Controller:
         self._last = state
         if self._vigilance is not None:
             self._vigilance.commanded(observation, commands)
+        end = self._clock.now()
         self.report = PlanReport(
-            cycle_ms=1e3 * (time.monotonic() - start),
+            cycle_ms=1e3 * (end - start),
+            choosing_ms=math.nan if seconds_left.looked is None else 1e3 * (end - seconds_left.looked),
             uncertainty=plan.uncertainty,
             ood_score=found.score,
             arrived=self._arrived.copy(),
             stop_reason=reasons,
             model_calls=plan.model_calls,
             steps=plan.steps,
+            rollouts=plan.rollouts,
+            cut=plan.cut,
             plans=plan.path,
             breaker_open=found.distrusted,
             prediction_error=found.error,

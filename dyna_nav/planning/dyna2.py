@@ -5,12 +5,13 @@ predicts each of them, the simulation policy follows the sum of the memories, re
 (:mod:`dyna_nav.mdp`), and what they return is learned by the transient memory. The best imagined return of each action
 ranks the actions; the braking rule decides, robot by robot, which of them may be taken.
 
-``Dyna2.plan`` reads as the algorithm. It is anytime: when the budget runs out the rollouts end where they are and are
-bootstrapped there.
+``Dyna2.plan`` reads as the algorithm. It is anytime: there are as many rollouts as fit into the budget, and when that
+runs out they end where they are and are bootstrapped there; too early, and nothing of them counts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from dyna_nav.planning.escape import Escape
 from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
+from dyna_nav.planning.pace import Pace
 from dyna_nav.planning.potential import HEADINGS, Lattice
 from dyna_nav.planning.rollouts import (
     NO_WAY,
@@ -37,6 +39,7 @@ from dyna_nav.planning.rollouts import (
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
 _PER_SPEED = np.array([0.0, 1.0, 0.0, 1.0])  # which of the braking rule's margins grow with speed
+_ENOUGH = 0.7  # share of the horizon that rollouts must have reached for their values to count
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
@@ -100,6 +103,8 @@ class Plan:
     path: np.ndarray  # [n, horizon + 1, 3] imagined poses of the choice; constant for robots that stand
     model_calls: int
     steps: int  # imagined steps that fitted into the budget
+    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
+    cut: bool  # whether there was no time to reach the horizon
 
 
 class Dyna2:
@@ -140,6 +145,7 @@ class Dyna2:
         )
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._escape = Escape(robots, actions, robot.radius)
+        self._pace = Pace()
         self._warm = np.full((robots, config.horizon + 1), STOP)
 
     def forget(self, robot: int) -> None:
@@ -168,8 +174,13 @@ class Dyna2:
 
     def _search(self, seconds_left: Callable[[], float]) -> int:
         """Value the first actions by imagining; returns the steps that fitted. What the alternatives replace."""
-        self._start(min(self.config.rollouts, self.config.model_rows // self._active.size))
+        share, before = min(self.config.rollouts, self.config.model_rows // self._active.size), seconds_left()
+        self._start(int(min(share, self._pace.rows(before, self.config.horizon) / self._active.size)))
         steps = self._roll_out(seconds_left)
+        if steps and not math.isinf(before):
+            self._pace.note(before - seconds_left(), self._rows, steps)
+        if self._cut and steps < _ENOUGH * self.config.horizon:
+            return 0
         if steps:
             self._learn(self._rank())
         return steps
@@ -177,7 +188,7 @@ class Dyna2:
     def _roll_out(self, seconds_left: Callable[[], float]) -> int:
         """Imagine all rollouts step by step while there is time; returns the steps that fitted."""
         step = 0
-        pace, before = 0.0, seconds_left()
+        pace, begin = 0.0, seconds_left()
         while (
             step < self.config.horizon and seconds_left() > 1.5 * pace and (self._running & (self._limit > step)).any()
         ):
@@ -185,8 +196,8 @@ class Dyna2:
             self._imagine(step)
             self._judge(step)
             step += 1
-            now = seconds_left()
-            pace, before = max(pace, before - now), now
+            pace = 0.0 if math.isinf(begin) else (begin - seconds_left()) / step
+        self._cut = step < self.config.horizon and bool((self._running & (self._limit > step)).any())
         return step
 
     # One cycle, in the order in which it runs.
@@ -202,7 +213,7 @@ class Dyna2:
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         self._expect()
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
-        self._model_calls = 0
+        self._model_calls, self._rollouts, self._cut = 0, 0, False
         self._uncertainty = np.zeros((self.robots, actions))
         self._action_value = np.full((self.robots, actions), -np.inf)
         self._best_row = np.full((self.robots, actions), -1)
@@ -218,13 +229,17 @@ class Dyna2:
         self._contact = np.concatenate([np.full(self.robots, 2.0 * self._radius), self._radius + radii])
 
     def _start(self, share: int) -> None:
-        """Put the rollouts of all planned robots, ``share`` for each, at the states the robots are in."""
+        """Put the rollouts of all planned robots, ``share`` for each or few more, at the states the robots are in.
+
+        However few: each action begins one, and what was best in the last cycle another.
+        """
         state, active, actions, members = self._state, self._active, len(self.actions), self.model.members
         per_member = max(-(-(actions + 1) // members), share // members)
         member, robot, number = np.meshgrid(np.arange(members), active, np.arange(per_member), indexing="ij")
         self._robot = np.ascontiguousarray(robot.ravel())
         self._number = np.ascontiguousarray((number * members + member).ravel())  # rollout of that robot
         rows = self._rows = self._robot.size
+        self._rollouts += rows // active.size
         horizon = self.config.horizon
         self._first = np.where(
             self._number == actions, self._warm[self._robot, 0], self._number % actions
@@ -379,6 +394,8 @@ class Dyna2:
             path=self.forecast.expected[:, : self.config.horizon + 1].copy(),
             model_calls=self._model_calls,
             steps=steps,
+            rollouts=self._rollouts,
+            cut=self._cut,
         )
 
     def _turns(self) -> np.ndarray:
@@ -413,6 +430,6 @@ class Dyna2:
                 path = self._states[1 : length + 1, row, :3]
                 self._warm[robot, : max(length - 1, 0)] = self._chosen[1:length, row]
                 self._warm[robot, max(length - 1, 0) :] = self._chosen[max(length - 1, 0), row]
-            elif self._state.fallback[robot]:
+            elif self._state.fallback[robot] or self._state.planned[robot]:  # the model was not asked
                 path = self.forecast.braking_steps(robot)
             self.forecast.announce(robot, self._state.pose[robot], path)

@@ -37,6 +37,7 @@ class SequenceSearch(Dyna2, ABC):
         steps, pace, before = 0, 0.0, seconds_left()
         for self._round in range(count):
             if seconds_left() <= 1.2 * pace:
+                self._cut = True
                 break
             self._start(self._share)
             self._sequences = self._propose()
