@@ -143,7 +143,7 @@ STANDS, MOVES, TURNS = (0.01, -0.01), (0.2, 0.0), (0.0, -0.3)
 
 def broken(rows, count=1):
     """Who has broken down after measured speeds and whether they were told to move, one row a cycle."""
-    found = BrokenDown(count)
+    found = BrokenDown(count, MODEL)
     for twist, told in rows:
         found.update(np.array(twist, float), np.array(told), STEP)
     return found.robots.tolist()
@@ -165,7 +165,7 @@ def test_who_answers_has_not_broken_down_or_is_well_again(answer):
 
 
 def test_a_pause_is_no_time_in_which_a_base_did_not_answer():
-    found = BrokenDown(1)
+    found = BrokenDown(1, MODEL)
     for elapsed in (math.nan, 30.0, -5.0):
         found.update(np.array([STANDS]), np.array([True]), elapsed)
     assert found.robots.tolist() == [False]

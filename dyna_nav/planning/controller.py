@@ -172,7 +172,7 @@ class Dyna2Controller:
         self._goal_index = np.zeros(robots, np.int64)
         self._arrived = np.zeros(robots, bool)
         self._sent = np.zeros((robots, 2))
-        self._broken_down = BrokenDown(robots)
+        self._broken_down = BrokenDown(robots, model)
         self._held = np.zeros(robots, bool)  # or may have been, by somebody else since the last cycle: teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dyna_nav.mdp import RobotModel
 from dyna_nav.planning.potential import Lattice
 
 _CERTAIN = 1.2  # net time of being seen before an obstacle counts as standing: a walker is past by then [s]
@@ -17,7 +18,7 @@ _DOUBTFUL = 1.0  # net time below which it does no longer [s]
 _PARKED = 3.0  # a robot that has stood still for so long, and is not waiting for others, is led around [s]
 _STILL = 0.3  # a robot that has come no farther has stood still [m]
 _TOLD = 2.0  # a robot that was told to move for so long, and has not, has broken down [s]
-_ANSWER = (0.05, 0.1)  # a base that moves is faster: beyond the noise of a standing one's odometry [m/s, rad/s]
+_ANSWER = 0.05  # share of full speed or turn rate that a base which moves exceeds, and the noise of odometry does not
 _LONGEST_STEP = 0.2  # of a cycle that came late no more is counted [s]
 _OUTLINE = 24  # points on the circle of a parked robot
 _MOST = 6.0  # evidence is not counted beyond this, so that what has gone is forgotten in time [s]
@@ -101,7 +102,8 @@ class BrokenDown:
     none whenever another is passing. What tells the two apart is a command: a base that is alive answers at once.
     """
 
-    def __init__(self, robots: int):
+    def __init__(self, robots: int, model: RobotModel):
+        self._answer = _ANSWER * np.array([model.max_speed, model.max_turn_rate])
         self._told = np.zeros(robots)  # time of commands since the base last answered one [s]
         self.robots = np.zeros(robots, bool)
 
@@ -111,5 +113,5 @@ class BrokenDown:
         told bool [robots]: a command to move was acting in the ``elapsed`` seconds before. Who moves is well again.
         """
         self._told[told] += max(0.0, min(elapsed, _LONGEST_STEP))
-        self._told[(np.abs(twist) > _ANSWER).any(axis=1)] = 0.0
+        self._told[(np.abs(twist) > self._answer).any(axis=1)] = 0.0
         self.robots = self._told >= _TOLD - 1e-9
