@@ -5,42 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import laser_worlds
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laser_worlds import ANGLES
 from planning_worlds import MODEL, hall
 
 from dyna_nav.controller import Observation
+from dyna_nav.planning.moving import MovingConfig
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig, clearance_at
 
 SITE = hall(12, 8, [(5, 6, 7, 8)])
-ANGLES = np.linspace(-math.pi, math.pi, 360, endpoint=False)
+AT_ONCE = MovingConfig(settled=0.0)  # what is seen is taken to stand at first sight
 PALLET = (7.0, 3.0, 0.4)  # x, y, radius [m]
 
 
-def ranges(pose, discs, site=SITE):
-    """What a perfect laser at a pose measures: walls of the site (by marching all beams) and discs (x, y, radius)."""
-    beams = np.stack([np.cos(pose[2] + ANGLES), np.sin(pose[2] + ANGLES)], axis=1)
-    distance, here = np.zeros(ANGLES.size), np.array(pose[:2])
-    for _ in range(200):
-        distance += site.clearance_at(here + distance[:, None] * beams)
-    for x, y, radius in discs:
-        along = beams @ (np.array([x, y]) - here)
-        aside = (x - here[0]) ** 2 + (y - here[1]) ** 2 - along**2
-        hit = (along > 0) & (aside < radius**2)
-        distance[hit] = np.minimum(distance[hit], along[hit] - np.sqrt(radius**2 - aside[hit]))
-    return np.where(distance < 10.0, distance, np.inf)
-
-
 def seen(time, poses, discs=(), scans=None, bodies=True):
-    """An observation of robots at poses that see the discs and each other."""
-    poses = np.array(poses, float)
-    n = len(poses)
-    if scans is None:
-        others = [[(*pose[:2], 0.3) for j, pose in enumerate(poses) if j != i and bodies] for i in range(n)]
-        scans = np.array([ranges(poses[i], [*discs, *others[i]]) for i in range(n)])
-    return Observation(time, poses, np.zeros((n, 2)), np.ones(n), np.full((n, 3), np.nan), scans, ANGLES, 10.0)
+    return laser_worlds.seen(SITE, time, poses, discs, scans, bodies)
 
 
 def everyone(observation):
@@ -48,7 +31,7 @@ def everyone(observation):
 
 
 def live_after(*observations, config=None):
-    live = LiveMap(SITE, MODEL.radius, config or ObstacleConfig())
+    live = LiveMap(SITE, MODEL.radius, config or ObstacleConfig(), AT_ONCE)
     for observation in observations:
         live.update(observation, everyone(observation))
     return live
@@ -97,7 +80,7 @@ def test_robots_of_the_fleet_are_no_obstacles_to_each_other(x, y, other_x, other
 
 def test_a_robot_whose_pose_is_unknown_is_an_obstacle_to_the_others():
     observation = seen(0.0, [(3, 3, 0), (6, 3, 0)])
-    live = LiveMap(SITE, MODEL.radius)
+    live = LiveMap(SITE, MODEL.radius, moving=AT_ONCE)
     live.update(replace(observation, pose=np.array([[3, 3, 0], [np.nan] * 3])), np.array([True, False]))
     assert len(live.obstacles) > 0
     assert np.hypot(*(live.obstacles - (6, 3)).T).max() < 0.5

@@ -4,7 +4,9 @@ The laser returns that neither map nor fleet explains are gathered into things; 
 constant velocity with random accelerations (Bar-Shalom, Li and Kirubarajan, 2001, section 6.2), for all robots of the
 machine together. Where a thing will be is known the worse the less its velocity is, and the farther one looks ahead:
 ``reach`` tells how far from its expected place something of it may be. A thing that was only just discovered may move
-in any direction; one that has not moved for a while is an obstacle like any other, and the live map's.
+in any direction; one that has not moved for a while is an obstacle like any other, and the live map's. Who drives past
+a pallet sees another part of it from each place, and its middle wander; what moves is where it was free a moment ago,
+or farther from where it was discovered than it is wide.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dyna_nav.parameters import parameter
 _SURPRISE = 9.2  # squared normalised innovation that a motion as expected exceeds in 1 of 100 cases (chi^2, 2 dof)
 _GROWTH = 0.1  # a thing is hardly ever seen wider than before by more than this [m]
 _SHRINKING = 0.01  # of a thing that is partly hidden, per scan [m]
+_NEWEST = 0.3  # weight of the last scan in the share of a thing that was seen where it had been free
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class MovingConfig:
         1.0, "who walks may turn on the spot and come nearer at this speed [m/s]", minimum=0, maximum=20
     )
     moving: float = parameter(0.3, "what is faster moves [m/s]", minimum=0.02, maximum=5)
+    entered: float = parameter(
+        0.2, "share of what is seen of it that lies where it was free a moment ago, if it moves", minimum=0, maximum=1
+    )
     settled: float = parameter(
         0.4, "time of being seen after which a thing without motion stands [s]", minimum=0, maximum=10
     )
@@ -58,6 +64,8 @@ class _Track:
         self.moved = -math.inf  # when it was last known to move [s]
         self.position, self.velocity = middle, np.zeros(2)  # [m], [m/s], map frame
         self.radius = radius  # [m]
+        self._discovered = middle  # where it was first seen [m]
+        self._entered = 0.0  # share of it that lately was seen where it had been free
         self._config = config
         self._aa, self._ab, self._bb = config.noise**2, 0.0, (0.5 * config.fastest) ** 2  # covariance
 
@@ -73,12 +81,15 @@ class _Track:
         self._bb += q * dt
         self.time = time
 
-    def correct(self, middle: np.ndarray, radius: float) -> None:
-        """Take in where the middle was measured [2] (map frame [m]) at the track's time."""
+    def correct(self, middle: np.ndarray, radius: float, entered: float) -> None:
+        """Take in where the middle was measured [2] (map frame [m]) at the track's time.
+
+        entered: share of what is seen of it that lies where it was free a moment ago.
+        """
         noise = self._config.noise**2
         innovation = middle - self.position
-        if innovation @ innovation > _SURPRISE * (self._aa + noise):  # it turned, and may turn anywhere
-            self.position = middle
+        if innovation @ innovation > _SURPRISE * (self._aa + noise):  # it turned, and may go anywhere
+            self.position, self.velocity = middle, np.zeros(2)
             self._aa, self._ab, self._bb = noise, 0.0, (0.5 * self._config.fastest) ** 2
         else:
             along, rate = self._aa / (self._aa + noise), self._ab / (self._aa + noise)
@@ -89,8 +100,12 @@ class _Track:
             self._aa *= 1.0 - along
         self.radius += float(np.clip(radius - self.radius, -_SHRINKING, _GROWTH))
         self.seen = self.time
+        self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
-        if self.age >= self._config.settled and speed > max(self._config.moving, 2.0 * math.sqrt(self._bb)):
+        fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._bb))
+        width = 2.0 * max(self.radius, self._config.least_radius)
+        elsewhere = self._entered > self._config.entered or math.dist(self.position, self._discovered) > width
+        if fast and elsewhere and self.age >= self._config.settled:
             self.moved = self.time
 
     def doubt(self, time: float) -> float:
@@ -138,26 +153,31 @@ class MovingObstacles:
         """Things that move, or of which it is not known yet."""
         return len(self._watched())
 
-    def see(self, robot: int, time: float, viewpoint: np.ndarray, returns: np.ndarray) -> np.ndarray:
-        """Take in what a robot saw at a time [s] and neither map nor fleet explains; bool [k]: it is of what moves.
+    def see(
+        self, robot: int, time: float, viewpoint: np.ndarray, returns: np.ndarray, entered: np.ndarray
+    ) -> np.ndarray:
+        """Take in what a robot saw at a time [s] and neither map nor fleet explains; bool [k]: it may move.
 
-        viewpoint [2] and returns [k, 2] in the map frame [m], in order around the laser. A scan that was taken in
-        before is not counted again.
+        viewpoint [2] and returns [k, 2] in the map frame [m], in order around the laser; entered bool [k]: lies where
+        it was free a moment ago. A scan that was taken in before is not counted again.
         """
-        moves = np.zeros(len(returns), bool)
+        config, restless = self._config, np.zeros(len(returns), bool)
         new = time > self._scan_time.get(robot, -math.inf) + 1e-3
         self._scan_time[robot] = time
         for track, members in self._matched(time, viewpoint, returns):
-            middle, radius = _disc(viewpoint, returns[members], 0.0 if track is None else track.radius)
+            known = config.least_radius if track is None else max(track.radius, config.least_radius)
+            middle, radius = _disc(viewpoint, returns[members], known)
             if track is None:
-                if new and len(members) > 1 and 2.0 * radius <= self._config.extent:
-                    self._tracks.append(_Track(time, middle, radius, self._config))
-                continue
-            if new:
+                if not new or len(members) < 2 or 2.0 * radius > config.extent:
+                    continue
+                track = _Track(time, middle, radius, config)
+                self._tracks.append(track)
+            elif new:
                 track.predict(time)
-                track.correct(middle + max(track.time - time, 0.0) * track.velocity, radius)
-            moves[members] = track.moves
-        return moves
+                place = middle + max(track.time - time, 0.0) * track.velocity
+                track.correct(place, radius, float(entered[members].mean()))
+            restless[members] = not track.stands
+        return restless
 
     def forget(self, now: float) -> None:
         """Drop what has been out of sight for too long, what was one all along, and what is too wide to move."""
@@ -172,7 +192,7 @@ class MovingObstacles:
     def expected(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where everything that may move is expected: middles [m, t, 2] (map frame) and radii [m], all [m].
 
-        times [t] from the last scans' taking in [s].
+        times [t] from the last ``forget`` [s].
         """
         tracks = self._watched()
         middles = np.array([track.expected(times) for track in tracks]).reshape(-1, len(times), 2)
@@ -208,7 +228,8 @@ class MovingObstacles:
         if tracks and clusters:
             places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
             radii, doubt = np.array([t.radius for t in tracks]), np.array([t.doubt(time) for t in tracks])
-            middles = np.array([_disc(viewpoint, returns[cluster], 0.0)[0] for cluster in clusters])
+            least = self._config.least_radius
+            middles = np.array([_disc(viewpoint, returns[cluster], least)[0] for cluster in clusters])
             off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt
             best = np.argmin(off, axis=1)
             left = []
@@ -244,7 +265,8 @@ def _disc(viewpoint: np.ndarray, returns: np.ndarray, radius: float) -> tuple[np
     radius: known before [m]; of a disc that is partly hidden less is seen.
     """
     toward = returns.mean(axis=0) - viewpoint
-    toward = toward / max(math.hypot(*toward), 1e-9)
+    away = math.hypot(*toward)
+    toward = toward / away if away > 1e-6 else np.array([1.0, 0.0])  # in the midst of it: any direction will do
     aside = np.array([-toward[1], toward[0]])
     depth, across = (returns - viewpoint) @ toward, (returns - viewpoint) @ aside
     seen = 0.5 * (across.max() - across.min())

@@ -2,7 +2,7 @@
 
 All robots of one machine write into one layer, so a pallet seen by one is known to all. A cell is marked where a beam
 ends in open space, cleared where a later beam passes through it, and forgotten when nobody has looked for a while. What
-moves leaves no mark: moving.py follows it.
+moves, or may move, leaves no mark: moving.py follows it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from dyna_nav.planning.moving import MovingConfig, MovingObstacles
 from dyna_nav.site import Site
 
 SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
+_FREE = 1e5  # a cell that holds time - _FREE was seen free at that time [s]; -inf: never seen
+_LATELY = 1.0  # who is where it was free since then has come there [s]
 _NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
 
 
@@ -48,11 +50,13 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
 
 @njit(cache=True, nogil=True)
 def _unexplained(
-    origin_x, origin_y, static, resolution, pose, others, scan, angles, scan_max, radius, limits, returns
+    seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits,
+    returns, entered,
 ):  # fmt: skip
     """Write the returns of one scan that neither map nor fleet explains, returns [beams, 2] (map frame [m]); how many.
 
     pose [3] and others [k, 2 or 3] of the fleet in the map frame; limits: explained and reach of ObstacleConfig [m].
+    entered bool [beams]: the return lies where it was free a moment ago, and not merely where nobody could see.
     """
     explained, reach = limits[0], limits[1]
     count = 0
@@ -67,6 +71,8 @@ def _unexplained(
             known = known or math.hypot(x - others[other, 0], y - others[other, 1]) < radius + explained
         if not known:
             returns[count, 0], returns[count, 1] = x, y
+            col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
+            entered[count] = seen[row, col] < 0.0 and seen[row, col] + _FREE > time - _LATELY
             count += 1
     return count
 
@@ -91,7 +97,7 @@ def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radi
             col = int((pose[0] + distance * cos - origin_x) / cell)
             row = int((pose[1] + distance * sin - origin_y) / cell)
             if 0 <= row < rows and 0 <= col < cols:
-                seen[row, col] = -np.inf
+                seen[row, col] = time - _FREE
             distance += cell
     count = 0
     for k in range(returns.shape[0]):
@@ -144,7 +150,7 @@ class LiveMap:
 
     ``clearance`` float32 [rows, cols] is the site's field, lowered near obstacles; ``obstacles`` [k, 2] are the centres
     of the cells they are in [m, map frame]; ``returns`` are each robot's own laser returns nearby, whatever they are
-    of [k, 2] [m, map frame]. What moves is not among the obstacles, it is in ``moving``.
+    of [k, 2] [m, map frame]. What may move is not among the obstacles, it is in ``moving``.
     """
 
     def __init__(
@@ -178,15 +184,16 @@ class LiveMap:
         limits = np.array([self._config.explained, self._config.reach])
         angles, reach = observation.scan_angles, min(self._config.reach, observation.scan_max)
         scanned = np.broadcast_to(observation.time - observation.scan_age, len(present))
-        candidates, marked, found = [self._cells], np.empty(len(angles), np.int64), np.empty((len(angles), 2))
+        candidates, marked = [self._cells], np.empty(len(angles), np.int64)
+        found, entered = np.empty((len(angles), 2)), np.empty(len(angles), bool)
         for k, robot in enumerate(np.flatnonzero(present)):
             pose, scan = observation.pose[robot], observation.scan[robot]
             count = _unexplained(
-                *self.origin, self._static, self.resolution, pose, np.delete(poses, k, axis=0), scan, angles,
-                observation.scan_max, self._radius, limits, found,
+                self._seen, time, *self.origin, self.cell, self._static, self.resolution, pose,
+                np.delete(poses, k, axis=0), scan, angles, observation.scan_max, self._radius, limits, found, entered,
             )  # fmt: skip
-            moves = self.moving.see(int(robot), scanned[robot], pose[:2], found[:count])
-            stays = np.ascontiguousarray(found[:count][~moves])
+            restless = self.moving.see(int(robot), scanned[robot], pose[:2], found[:count], entered[:count])
+            stays = np.ascontiguousarray(found[:count][~restless])
             count = _enter(
                 self._seen, time, *self.origin, self.cell, pose, scan, angles, reach, self._radius, stays, marked
             )

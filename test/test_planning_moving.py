@@ -1,0 +1,169 @@
+"""People: found among the returns, followed from scan to scan, foreseen, and told apart from what stands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from laser_worlds import seen
+from planning_worlds import MODEL, hall
+
+from dyna_nav.mdp import STEP
+from dyna_nav.planning.moving import MovingConfig
+from dyna_nav.planning.obstacles import LiveMap
+
+FLOOR = hall(16, 12)
+ROBOT = (4.0, 6.0, 0.0)
+RADIUS = 0.25
+NOW = np.zeros(1)
+AHEAD = np.linspace(0.0, 1.0, 11)
+
+
+class Watch:
+    """Robots that stand and look, or are moved by hand, and a live map of what they see."""
+
+    def __init__(self, poses=(ROBOT,), site=FLOOR, noise=0.0, config=None):
+        self.live = LiveMap(site, MODEL.radius, moving=config)
+        self.site, self.poses, self.time = site, [np.array(pose, float) for pose in poses], 0.0
+        self._rng, self._noise = np.random.default_rng(0), noise
+
+    def look(self, *discs, bodies=True):
+        observation = seen(self.site, self.time, self.poses, discs, bodies=bodies)
+        scan = observation.scan + self._rng.normal(scale=self._noise, size=observation.scan.shape)
+        self.live.update(replace(observation, scan=scan), np.ones(len(self.poses), bool))
+        self.time += STEP
+
+    def follow(self, seconds, *walks, bodies=True):
+        """Look at people on walks (start [2], velocity [2]) from now on; where they are in the end [k, 2]."""
+        begin = self.time
+        while self.time < begin + seconds - 1e-9:
+            places = [np.array(start) + (self.time - begin) * np.array(velocity) for start, velocity in walks]
+            self.look(*((*place, RADIUS) for place in places), bodies=bodies)
+        return np.array(places)
+
+    @property
+    def expected(self):
+        """Middles [m, 11, 2] within the next second."""
+        return self.live.moving.expected(AHEAD)[0]
+
+
+@given(
+    st.floats(0.5, 1.5), st.floats(-math.pi, math.pi), st.floats(6.5, 8.0), st.floats(4.5, 7.5), st.floats(0.0, 0.02)
+)
+@settings(deadline=None, max_examples=30)
+def test_who_walks_straight_on_is_within_reach_of_where_it_is_expected(speed, direction, x, y, noise):
+    watch, velocity = Watch(noise=noise), speed * np.array([math.cos(direction), math.sin(direction)])
+    (place,) = watch.follow(1.2, ((x, y), velocity))
+    middles, reach = watch.live.moving.possible(AHEAD)
+    off = np.hypot(*(middles - (place + AHEAD[:, None] * velocity)).transpose(2, 0, 1))
+    assert ((off + RADIUS <= reach + 1e-9).all(axis=1)).any()
+    assert np.hypot(*(watch.expected[0, -1] - place - velocity)) < 0.45
+
+
+def test_who_walks_leaves_no_mark_on_the_map_and_who_stays_becomes_an_obstacle():
+    watch = Watch(config=MovingConfig(rest=1.0))
+    (place,) = watch.follow(1.5, ((9.0, 4.0), (0.0, 1.0)))
+    assert len(watch.live.moving) == 1
+    assert len(watch.live.obstacles) == 0
+    watch.follow(2.5, (place, (0.0, 0.0)))
+    assert len(watch.live.moving) == 0
+    assert np.hypot(*(watch.live.obstacles - place).T).max() < RADIUS + 0.1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_pallet_is_no_person_however_one_drives_by(noise):
+    """Another part of it is seen from each place: its middle seems to wander."""
+    pallet = [(x, 6.0 + y, 0.1) for x in np.arange(7.4, 8.7, 0.15) for y in np.arange(0.6, 1.5, 0.15)]
+    watch, moved = Watch([(3.0, 5.5, 0.0)], noise=noise), 0
+    while watch.poses[0][0] < 13.0:
+        watch.look(*pallet)
+        watch.poses[0][0] += 1.5 * STEP
+        moved += len(watch.live.moving) if watch.time > 2.0 else 0
+    assert moved == 0
+    assert len(watch.live.obstacles) > 10
+
+
+def test_what_is_just_discovered_may_go_anywhere_and_after_a_moment_stands():
+    watch = Watch()
+    watch.look((9.0, 6.0, RADIUS))
+    middles, reach = watch.live.moving.possible(AHEAD)
+    assert math.dist(middles[0, 0], (9.0, 6.0)) < 0.1
+    assert reach[0, -1] > 1.5
+    assert len(watch.live.obstacles) == 0
+    watch.follow(0.6, ((9.0, 6.0), (0.0, 0.0)))
+    assert len(watch.live.moving) == 0
+    assert len(watch.live.obstacles) > 3
+
+
+def test_who_turns_round_is_expected_back_after_a_moment():
+    watch = Watch()
+    (place,) = watch.follow(1.5, ((7.0, 6.0), (1.2, 0.0)))
+    assert watch.expected[0, -1, 0] > place[0] + 1.0
+    (place,) = watch.follow(0.2, (place, (-1.2, 0.0)))
+    middles, reach = watch.live.moving.possible(AHEAD)
+    back = place - AHEAD[:, None] * (1.2, 0.0)
+    assert (np.hypot(*(middles - back).transpose(2, 0, 1)) + RADIUS <= reach).all(axis=1).any()
+    (place,) = watch.follow(0.5, (place - (1.2 * STEP, 0.0), (-1.2, 0.0)))
+    assert watch.expected[0, -1, 0] < place[0] - 1.0
+
+
+def test_a_person_seen_by_two_robots_is_one():
+    watch = Watch([(5.0, 6.0, 0.0), (13.0, 6.0, 3.0)])
+    (place,) = watch.follow(1.5, ((9.0, 4.5), (0.0, 1.0)))
+    assert len(watch.expected) == 1
+    assert np.hypot(*(watch.expected[0, 0] - place)) < 0.15
+
+
+@pytest.mark.parametrize("apart", [0.8, 1.2])
+def test_two_who_pass_each_other_are_two_before_and_after(apart):
+    watch = Watch()
+    walks = ((8.0, 4.0), (0.0, 1.2)), ((8.0 + apart, 8.0), (0.0, -1.2))
+    for seconds in (1.2, 2.6):  # the nearer one hides the other meanwhile
+        watch = Watch()
+        places = watch.follow(seconds, *walks)
+        expected = watch.expected
+        for place, (_, velocity) in zip(places, walks, strict=True):
+            assert np.hypot(*(expected[:, -1] - place - velocity).T).min() < 0.4
+
+
+def test_a_scan_that_comes_again_tells_nothing_new():
+    watch, again = Watch(), Watch()
+    watch.follow(1.0, ((9.0, 5.0), (0.0, 1.0)))
+    begin = again.time
+    while again.time < begin + 1.0 - 1e-9:
+        disc = (9.0, 5.0 + again.time, RADIUS)
+        again.look(disc)
+        old = seen(FLOOR, again.time - 0.5 * STEP, again.poses, [disc])
+        again.live.update(replace(old, scan_age=0.5 * STEP), np.ones(1, bool))
+    assert again.live.moving.expected(NOW)[0] == pytest.approx(watch.live.moving.expected(NOW)[0], abs=0.08)
+
+
+def test_who_steps_behind_something_is_expected_to_come_out_and_forgotten_later():
+    watch = Watch(config=MovingConfig(lost=1.0))
+    (place,) = watch.follow(1.5, ((9.0, 3.0), (0.0, 1.0)))
+    for seconds in (0.4, 0.4):
+        watch.follow(seconds)
+        assert len(watch.live.moving) == 1
+    assert watch.expected[0, 0, 1] == pytest.approx(place[1] + 0.8, abs=0.3)
+    watch.follow(0.4)
+    assert len(watch.live.moving) == 0
+
+
+def test_robots_of_the_fleet_are_no_people():
+    watch = Watch([(4.0, 6.0, 0.0), (8.0, 3.0, 1.5)])
+    for _ in range(20):
+        watch.look()
+        watch.poses[1][1] += 1.5 * STEP
+    assert len(watch.live.moving) == 0
+
+
+def test_a_long_wall_that_the_map_lacks_is_no_person():
+    watch = Watch()
+    for _ in range(10):
+        watch.look(*((9.0, y, 0.1) for y in np.arange(3.0, 9.0, 0.15)))
+        watch.poses[0][0] += 0.05
+    assert len(watch.live.moving) == 0
