@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
 from dyna_nav.planning.controller import PlannerConfig
 from dyna_nav.planning.lockstep import UNHURRIED, LockstepController
@@ -87,6 +88,20 @@ class Horizon15(Ablation):
     variant = _changed(dyna2={"horizon": 15})
 
 
+class Horizon5(Ablation):
+    """Half a second less of imagination in every rollout."""
+
+    variant = _changed(dyna2={"horizon": 5})
+
+
+class NoImagination(Ablation):
+    """No rollouts at all: the greedy action of potential and permanent memory, as in a cycle that has no time left."""
+
+    def act(self, observation: Observation, budget: float | None = 0.0) -> np.ndarray:
+        """Commands [robots, 2] (m/s, rad/s) of cycles without time."""
+        return super().act(observation, 0.0)
+
+
 class NoSharedPredictions(Ablation):
     """Robots do not tell what they plan: rollouts take the others to go on as they do now."""
 
@@ -99,16 +114,22 @@ class NoRightOfWay(Ablation):
     variant = _changed(dyna2={"right_of_way": False})
 
 
-class Rollouts20(Ablation):
-    """A third of the rollouts."""
+class PeopleStand(Ablation):
+    """Nobody is followed from scan to scan: people are obstacles that stand, one after the other."""
 
-    variant = _changed(dyna2={"rollouts": 20})
+    variant = _changed(moving={"settled": 0.0, "moving": 5.0})
 
 
-class Rollouts180(Ablation):
-    """Three times the rollouts, for any number of robots."""
+class Rollouts10(Ablation):
+    """A third of the rollouts: the fewest that a late cycle makes do with."""
 
-    variant = _changed(dyna2={"rollouts": 180, "model_rows": 100_000})
+    variant = _changed(dyna2={"rollouts": 10})
+
+
+class Rollouts120(Ablation):
+    """Four times the rollouts, for any number of robots."""
+
+    variant = _changed(dyna2={"rollouts": 120, "model_rows": 100_000})
 
 
 class _Drawing:
