@@ -121,15 +121,15 @@ class PeopleStand(Ablation):
 
 
 class Rollouts10(Ablation):
-    """A third of the rollouts: the fewest that a late cycle makes do with."""
+    """Ten rollouts per robot: the fewest that a late cycle makes do with."""
 
     variant = _changed(dyna2={"rollouts": 10})
 
 
-class Rollouts120(Ablation):
-    """Four times the rollouts, for any number of robots."""
+class Rollouts180(Ablation):
+    """Three times the rollouts, for any number of robots."""
 
-    variant = _changed(dyna2={"rollouts": 120, "model_rows": 100_000})
+    variant = _changed(dyna2={"rollouts": 180, "model_rows": 100_000})
 
 
 class _Drawing:
