@@ -160,8 +160,14 @@ def clear_of_returns(path, speed, returns, radius, margins):
         nearest = min(nearest, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]))
     margin = margins[2] + margins[3] * abs(speed)
     need = radius + min(max(nearest - _SLACK - radius, CONTACT), margin)
+    farthest = 0.0
+    for point in range(1, path.shape[0]):
+        farthest = max(farthest, math.hypot(path[point, 0] - path[0, 0], path[point, 1] - path[0, 1]))
     for k in range(returns.shape[0]):
-        keep = min(need, math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1]) - _SLACK)
+        away = math.hypot(returns[k, 0] - path[0, 0], returns[k, 1] - path[0, 1])
+        if away - farthest >= need:  # the path does not lead so far
+            continue
+        keep = min(need, away - _SLACK)
         for point in range(1, path.shape[0]):
             if math.hypot(returns[k, 0] - path[point, 0], returns[k, 1] - path[point, 1]) < keep:
                 return False
