@@ -17,7 +17,8 @@ from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP, STOP, Bins, GoalTolerance, Reward, RobotModel, action_set, goal_reached
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import BrakingConfig
-from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config, FleetState
+from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config
+from dyna_nav.planning.fleet_state import FleetState
 from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.moving import MovingConfig

@@ -19,8 +19,10 @@ import numpy as np
 
 from dyna_nav.mdp import STEP, STOP, GoalTolerance, Reward, RobotModel
 from dyna_nav.parameters import parameter
-from dyna_nav.planning.admissible import PATH_STEP, BrakingConfig, admissible_actions, braking_path, path_length
+from dyna_nav.planning.admissible import BrakingConfig
+from dyna_nav.planning.braking_rule import BrakingRule
 from dyna_nav.planning.escape import Escape
+from dyna_nav.planning.fleet_state import FleetState, Plan
 from dyna_nav.planning.forecast import FleetForecast
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
@@ -38,7 +40,6 @@ from dyna_nav.planning.rollouts import (
 )
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
-_PER_SPEED = np.array([0.0, 1.0, 0.0, 1.0])  # which of the braking rule's margins grow with speed
 _ENOUGH = 0.7  # share of the horizon that rollouts must have reached for their values to count
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
@@ -76,37 +77,6 @@ class Dyna2Config:
     )
 
 
-@dataclass(frozen=True)
-class FleetState:
-    """What a cycle starts from; row i is robot i, all arrays in the map frame."""
-
-    pose: np.ndarray  # [n, 3] x, y [m], yaw [rad]; NaN: nothing known
-    twist: np.ndarray  # [n, 2] m/s, rad/s
-    battery: np.ndarray  # [n] 0..1
-    goal: np.ndarray  # [n, 3]
-    previous: np.ndarray  # [n, 2] the command that is still acting
-    goal_index: np.ndarray  # [n] nearest station of the goal
-    planned: np.ndarray  # [n] bool: has a goal, a potential and good inputs, and the model may be used
-    fallback: np.ndarray  # [n] bool: has them too, but the model may not be used
-    speed_scale: np.ndarray  # [n] share of full speed that may be driven
-    lateness: np.ndarray  # [n] commands may take so much longer than the braking rule's latency [s]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One cycle's outcome."""
-
-    action: np.ndarray  # [n] index of the chosen action; STOP for robots that are not planned
-    value: np.ndarray  # [n, actions] best imagined return of each action; -inf where none was imagined
-    admissible: np.ndarray  # [n, actions] bool
-    uncertainty: np.ndarray  # [n] epistemic, of the chosen action
-    path: np.ndarray  # [n, horizon + 1, 3] imagined poses of the choice; constant for robots that stand
-    model_calls: int
-    steps: int  # imagined steps that fitted into the budget
-    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
-    cut: bool  # whether there was no time to reach the horizon
-
-
 class Dyna2:
     """Plans for a fleet on one site; holds the transient memory and what the robots told each other last cycle."""
 
@@ -135,14 +105,9 @@ class Dyna2:
         self._motion = np.array([robot.max_speed, robot.acceleration, robot.deceleration, config.missing_speed])
         self._limits = np.array([robot.acceleration, robot.deceleration, robot.turn_acceleration])
         self._tolerance = np.array([tolerance.position, tolerance.heading, tolerance.speed])
-        self._margins = np.array(
-            [braking.margin, braking.speed_margin, braking.return_margin, braking.return_speed_margin]
-        )
-        self._timing = np.array([braking.latency, STEP])
         self._nearness = np.array([config.near, config.near_price])
-        self.forecast = FleetForecast(
-            robots, config.horizon + 2, path_length(robot, braking), config.shared_predictions
-        )
+        self._rule = BrakingRule(robot, actions, braking)
+        self.forecast = FleetForecast(robots, config.horizon + 2, self._rule.points, config.shared_predictions)
         self._speed = actions[:, 0] / robot.max_speed  # of each action, share of full speed
         self._escape = Escape(robots, actions, robot.radius)
         self._pace = Pace()
@@ -359,32 +324,15 @@ class Dyna2:
 
     def _decide(self, steps: int) -> Plan:
         """Robots choose in turn, those that are nearly there first; each among the actions its braking rule admits."""
-        state, actions = self._state, len(self.actions)
-        present = ~np.isnan(state.pose[:, 0])
-        paths = self.forecast.braking
-        halts = paths.copy()  # a gate or a base may stop a robot at any time, without the latency of a command
-        for robot in np.flatnonzero(present):
-            for latency, path in ((self._timing[0], paths[robot]), (0.0, halts[robot])):
-                braking_path(
-                    state.pose[robot], state.twist[robot], state.previous[robot], self.actions[STOP], self._limits,
-                    latency, 0.0, path,
-                )  # fmt: skip
-        middles, reach = self._live.moving.possible(np.arange(paths.shape[1]) * PATH_STEP)
+        state, rule = self._state, self._rule
         action = np.full(self.robots, STOP)
-        admissible = np.zeros((self.robots, actions), np.bool_)
+        admissible = np.zeros((self.robots, len(self.actions)), np.bool_)
+        rule.begin(state, self._live, self.forecast.braking)
         for robot in self._turns():
-            admissible_actions(
-                robot, state.pose[robot], state.twist[robot], state.previous[robot], self.actions, paths, halts,
-                self._live.returns[robot], middles, reach, self._limits, self._timing, self._radius,
-                self._margins + state.lateness[robot] * _PER_SPEED,
-                self._live.clearance, self._geometry, admissible[robot],
-            )  # fmt: skip
+            admissible[robot] = rule.admissible(robot)
             choice = self._escape.narrow(robot, state.pose[robot], self._live.returns[robot], admissible[robot])
             action[robot] = self._best_of(robot, choice)
-            braking_path(
-                state.pose[robot], state.twist[robot], state.previous[robot], self.actions[action[robot]], self._limits,
-                self._timing[0], self._timing[1], paths[robot],
-            )  # fmt: skip
+            rule.commit(robot, action[robot])
         self._publish(action)
         return Plan(
             action=action,
