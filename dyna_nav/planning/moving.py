@@ -67,7 +67,7 @@ class _Track:
         self._discovered = middle  # where it was first seen [m]
         self._entered = 0.0  # share of it that lately was seen where it had been free
         self._config = config
-        self._aa, self._ab, self._bb = config.noise**2, 0.0, (0.5 * config.fastest) ** 2  # covariance
+        self._pp, self._pv, self._vv = config.noise**2, 0.0, (0.5 * config.fastest) ** 2  # covariance of place and velocity
 
     def predict(self, time: float) -> None:
         """Carry the track forward to a time [s]; never back."""
@@ -76,9 +76,9 @@ class _Track:
             return
         q = self._config.agility
         self.position = self.position + dt * self.velocity
-        self._aa += dt * (2.0 * self._ab + dt * (self._bb + q * dt / 3.0))
-        self._ab += dt * (self._bb + 0.5 * q * dt)
-        self._bb += q * dt
+        self._pp += dt * (2.0 * self._pv + dt * (self._vv + q * dt / 3.0))
+        self._pv += dt * (self._vv + 0.5 * q * dt)
+        self._vv += q * dt
         self.time = time
 
     def correct(self, middle: np.ndarray, radius: float, entered: float) -> None:
@@ -88,21 +88,21 @@ class _Track:
         """
         noise = self._config.noise**2
         innovation = middle - self.position
-        if innovation @ innovation > _SURPRISE * (self._aa + noise):  # it turned, and may go anywhere
+        if innovation @ innovation > _SURPRISE * (self._pp + noise):  # it turned, and may go anywhere
             self.position, self.velocity = middle, np.zeros(2)
-            self._aa, self._ab, self._bb = noise, 0.0, (0.5 * self._config.fastest) ** 2
+            self._pp, self._pv, self._vv = noise, 0.0, (0.5 * self._config.fastest) ** 2
         else:
-            along, rate = self._aa / (self._aa + noise), self._ab / (self._aa + noise)
+            along, rate = self._pp / (self._pp + noise), self._pv / (self._pp + noise)
             self.position = self.position + along * innovation
             self.velocity = self.velocity + rate * innovation
-            self._bb -= rate * self._ab
-            self._ab *= 1.0 - along
-            self._aa *= 1.0 - along
+            self._vv -= rate * self._pv
+            self._pv *= 1.0 - along
+            self._pp *= 1.0 - along
         self.radius += float(np.clip(radius - self.radius, -_SHRINKING, _GROWTH))
         self.seen = self.time
         self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
-        fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._bb))
+        fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._vv))
         width = 2.0 * max(self.radius, self._config.least_radius)
         elsewhere = self._entered > self._config.entered or math.dist(self.position, self._discovered) > width
         if fast and elsewhere and self.age >= self._config.settled:
@@ -111,7 +111,7 @@ class _Track:
     def doubt(self, time: float) -> float:
         """Two standard deviations of where it is at a time [s]."""
         ahead = max(time - self.time, 0.0)
-        return 2.0 * math.sqrt(self._aa + ahead * (2.0 * self._ab + ahead * self._bb))
+        return 2.0 * math.sqrt(self._pp + ahead * (2.0 * self._pv + ahead * self._vv))
 
     @property
     def age(self) -> float:
@@ -135,7 +135,7 @@ class _Track:
     def reach(self, ahead: np.ndarray) -> np.ndarray:
         """Distance [t] from the expected middle within which all of it is [m], at times ahead [t] [s]."""
         config = self._config
-        spread = np.sqrt(self._aa + ahead * (2.0 * self._ab + ahead * self._bb))
+        spread = np.sqrt(self._pp + ahead * (2.0 * self._pv + ahead * self._vv))
         return max(self.radius, config.least_radius) + np.minimum(
             config.caution * spread, 2.0 * config.noise + config.fastest * ahead
         )
