@@ -67,7 +67,8 @@ class _Track:
         self._discovered = middle  # where it was first seen [m]
         self._entered = 0.0  # share of it that lately was seen where it had been free
         self._config = config
-        self._pp, self._pv, self._vv = config.noise**2, 0.0, (0.5 * config.fastest) ** 2  # covariance of place and velocity
+        # Covariance of place and velocity: (pp, pv; pv, vv).
+        self._pp, self._pv, self._vv = config.noise**2, 0.0, (0.5 * config.fastest) ** 2
 
     def predict(self, time: float) -> None:
         """Carry the track forward to a time [s]; never back."""
