@@ -140,3 +140,12 @@ def test_the_course_depends_on_the_seed_alone():
     for walker, same, else_ in zip(first.walkers, again.walkers, other.walkers, strict=True):
         np.testing.assert_array_equal(walker.position(times), same.position(times))
         assert not np.allclose(walker.position(times), else_.position(times))
+
+
+def test_the_rounds_of_a_seed_are_what_they_have_always_been():
+    scenario, times = load_scenario("people"), np.array([0.0, 100.0])
+    drawn = draw_course(resolve_site("random:2"), scenario, 4, RobotModel()).walkers[:3]
+    places = [[[1.661222, 10.804055], [6.522403, 13.767883]], [[13.681678, 3.718424], [-3.174772, 11.720057]],
+              [[-12.055103, 9.924956], [-1.325349, 3.512293]]]  # fmt: skip
+    np.testing.assert_allclose([walker.position(times) for walker in drawn], places, atol=1e-6)
+    np.testing.assert_allclose([walker.speed for walker in drawn], [1.133893, 0.825373, 1.261854], atol=1e-6)

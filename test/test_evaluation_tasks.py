@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.corridor import corridor_site
-from dyna_nav.evaluation.distances import Distances, least_time
+from dyna_nav.evaluation.least_time import least_time
 from dyna_nav.evaluation.scenario import TASK_KINDS, Corridor, Tasks
 from dyna_nav.evaluation.tasks import draw_tasks, places_of, ways_stay_open
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.site import resolve_site
+from dyna_nav.site.distances import Distances
 
 RADIUS = 0.35
 SITES = [open_hall(), corridor_site(Corridor()), resolve_site("random:3")]

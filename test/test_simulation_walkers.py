@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulation_worlds import drive, world
+from simulation_worlds import drive, hall, world
 
-from dyna_nav.simulation import Walker
+from dyna_nav.simulation import Walker, Walkers, draw_people
 
 ROUND = np.array([[2.0, 5.0], [10.0, 5.0]])
 
@@ -45,3 +45,25 @@ def test_a_robot_that_runs_into_a_walker_did_so_at_its_speed():
     drive(simulation, (1.0, 0), 5.0)
     assert simulation.collisions[0].other == "walker:0"
     assert simulation.collisions[0].speed == pytest.approx(1.0, abs=0.05)
+
+
+def test_people_are_drawn_from_the_seed_and_none_begins_near_a_robot():
+    site, starts = hall(), np.array([[5.0, 5.0], [15.0, 5.0], [10.0, 2.0]])
+    people, same, others = (draw_people(site, Walkers(count=12), starts, seed, 0.35) for seed in (1, 1, 2))
+    begin = np.array([person.position(0.0) for person in people])
+    assert np.hypot(*(begin[:, None] - starts).transpose(2, 0, 1)).min() >= 2.5
+    np.testing.assert_array_equal(begin, [person.position(0.0) for person in same])
+    assert not np.allclose(begin, [person.position(0.0) for person in others])
+
+
+@pytest.mark.parametrize(
+    ("site", "named"),
+    [
+        (hall(width=4.0, depth=4.0), "'hall' has room for 0 of 2 people who begin 2.5 m away from all of 1 robots"),
+        (hall(width=0.9, depth=0.9), "'hall' has no room for people to walk in"),
+    ],
+)
+def test_a_site_too_small_for_people_is_refused(site, named):
+    centre = np.array([site.map.size]) / 2
+    with pytest.raises(ValueError, match=named):
+        draw_people(site, Walkers(count=2), centre, 0, 0.35)

@@ -9,24 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from dyna_nav.evaluation.distances import Distances
-from dyna_nav.evaluation.scenario import Event, Scenario, Walkers
+from dyna_nav.evaluation.scenario import Event, Scenario
 from dyna_nav.evaluation.tasks import TaskStream, draw_tasks
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation import Pallet, Walker
+from dyna_nav.simulation.rounds import PASSAGE, WALKER_STREAM, draw_walkers
 from dyna_nav.simulation.spawn import check_pallet
 from dyna_nav.simulation.walkers import RADIUS as WALKER_RADIUS
 from dyna_nav.site import OccupancyMap, Site
+from dyna_nav.site.distances import Distances
 from dyna_nav.site.occupancy import clearance_of
 
-TASK_STREAM, WALKER_STREAM, EVENT_STREAM = 21, 22, 23  # of the seed
+TASK_STREAM, EVENT_STREAM = 21, 23  # of the seed
 EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
 PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
-PASSAGE = 0.15  # room beside a robot that a way has to leave to count as one [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
-WALKER_START = 2.5  # of walkers from starting robots, at least [m]
 
 
 @dataclass(frozen=True)
@@ -78,36 +77,12 @@ def draw_course(site: Site, scenario: Scenario, seed: int, model: RobotModel) ->
     rng = np.random.default_rng([seed, TASK_STREAM])
     tasks = draw_tasks(site, scenario.tasks, scenario.robots, scenario.trips, rng, model.radius)
     distances = Distances(site, tasks.places, model.radius)
-    walkers = _draw_walkers(site, scenario.walkers, tasks, np.random.default_rng([seed, WALKER_STREAM]), model.radius)
+    starts = tasks.places[list(tasks.starts), :2]
+    rng = np.random.default_rng([seed, WALKER_STREAM])
+    walkers = draw_walkers(site, scenario.walkers, starts, rng, model.radius)
     events = _Events(site, tasks, distances, model, np.random.default_rng([seed, EVENT_STREAM]))
     timeline = [entry for event in scenario.events for entry in events.draw(event, scenario.name)]
     return Course(site, seed, tasks, distances, walkers, tuple(sorted(timeline, key=lambda entry: entry.at)))
-
-
-def _draw_walkers(
-    site: Site, walkers: Walkers, tasks: TaskStream, rng: np.random.Generator, radius: float
-) -> tuple[Walker, ...]:
-    """Rounds over random waypoints along shortest ways, begun where no robot starts."""
-    if walkers.count == 0:
-        return ()
-    room = site.clearance >= radius
-    labels, _ = ndimage.label(room)
-    home = labels[site.map.cell_of(tasks.places[tasks.starts[0], :2])]
-    rows, cols = np.nonzero((labels == home) & (site.clearance >= radius + PASSAGE))
-    starts = tasks.places[list(tasks.starts), :2]
-    drawn = []
-    for _ in range(walkers.count):
-        cells = rng.integers(len(rows), size=walkers.waypoints)
-        spots = np.column_stack([site.map.position_of(rows[cells], cols[cells]), np.zeros(len(cells))])
-        ways = Distances(site, spots, radius)
-        round_trip = np.concatenate([ways.path(k, (k + 1) % len(spots))[:-1] for k in range(len(spots))])
-        speed = float(rng.uniform(walkers.slowest, walkers.fastest))
-        walker = Walker(round_trip, speed)
-        ahead = rng.uniform(0.0, walker.round_time, 64)
-        gaps = np.hypot(*(walker.position(ahead)[:, None] - starts).transpose(2, 0, 1)).min(axis=1)
-        far = np.flatnonzero(gaps >= WALKER_START)
-        drawn.append(Walker(round_trip, speed, float(ahead[far[0] if len(far) else int(np.argmax(gaps))])))
-    return tuple(drawn)
 
 
 class _Events:

@@ -15,10 +15,10 @@ import numpy as np
 
 from dyna_nav.controller import Controller, Observation
 from dyna_nav.evaluation.course import Course
-from dyna_nav.evaluation.distances import least_time
 from dyna_nav.evaluation.driver import Driver
 from dyna_nav.evaluation.happenings import Happenings
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
+from dyna_nav.evaluation.least_time import least_time
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached
 from dyna_nav.parameters import parameter

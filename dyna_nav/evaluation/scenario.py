@@ -13,6 +13,7 @@ from typing import Any
 
 from dyna_nav.evaluation.strict import read_config
 from dyna_nav.parameters import check, parameter
+from dyna_nav.simulation.rounds import Walkers
 from dyna_nav.site.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("scenarios")
@@ -42,16 +43,6 @@ class Tasks:
         "shuffled", "shuffled: between a robot's own places at random; crossing: from end to end", TASK_KINDS
     )
     stagger: float = parameter(0.0, "first goals are given within this time of each other [s]", minimum=0, maximum=600)
-
-
-@dataclass(frozen=True)
-class Walkers:
-    """People who walk from waypoint to waypoint and yield to nobody."""
-
-    count: int = parameter(0, "number of walkers", minimum=0, maximum=64)
-    slowest: float = parameter(0.8, "speed of the slowest walker [m/s]", minimum=0.05, maximum=3)
-    fastest: float = parameter(1.4, "speed of the fastest walker [m/s]", minimum=0.05, maximum=3)
-    waypoints: int = parameter(8, "waypoints of a walker's round", minimum=2, maximum=100)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ class Simulation(Faults):
         self._walkers = tuple(walkers)
         if robots < 1:
             raise ValueError(f"robots is {robots}; a simulation needs at least 1")
-        spawning, self._sensing = (np.random.default_rng([seed, stream]) for stream in range(2))
+        self._sensing = np.random.default_rng([seed, 1])
         self._scan_key = np.random.SeedSequence([seed, 2]).generate_state(2, np.uint64)
         self._pallets = {k: entry if isinstance(entry, Pallet) else Pallet(*entry) for k, entry in enumerate(pallets)}
         if poses is None:
-            poses = spawn_poses(self._hall, robots, self.robot_model.radius, spawning, self._pallets.values())
+            poses = spawn_poses(self._hall, robots, self.robot_model.radius, seed, self._pallets.values())
         poses = finite(poses, (robots, 3), "poses")
         check_poses(self._hall, poses, self.robot_model.radius)
         for pallet in self._pallets.values():

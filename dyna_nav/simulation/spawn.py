@@ -9,18 +9,18 @@ import numpy as np
 from dyna_nav.simulation.config import Pallet
 from dyna_nav.site import Site
 
+SPAWN_STREAM = 0  # of the seed
 SEPARATION = 3.0  # of two starting robots' centres, in robot radii
 MARGIN = 0.1  # to the walls [m]
 OVERLAP = 0.03  # that a given pose may reach into a wall [m]: less than a cell, the clearance is no finer
 
 
-def spawn_poses(
-    site: Site, robots: int, radius: float, rng: np.random.Generator, pallets: Iterable[Pallet] = ()
-) -> np.ndarray:
-    """Poses [robots, 3] (x, y, yaw; map frame), clear of walls, of each other and of pallets.
+def spawn_poses(site: Site, robots: int, radius: float, seed: int, pallets: Iterable[Pallet] = ()) -> np.ndarray:
+    """Poses [robots, 3] (x, y, yaw; map frame), clear of walls, of each other and of pallets, drawn from a seed.
 
     Raises ValueError when the site has no room for that many robots.
     """
+    rng = np.random.default_rng([seed, SPAWN_STREAM])
     stations = sorted(
         (site.stations[k] for k in rng.permutation(len(site.stations))), key=lambda station: station.kind != "charger"
     )

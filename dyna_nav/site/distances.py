@@ -1,4 +1,4 @@
-"""Geodesic distances and shortest paths to the places of a task stream, each field computed once."""
+"""Geodesic distances and shortest paths between the places of a list, each field computed once."""
 
 from __future__ import annotations
 
@@ -6,28 +6,13 @@ import math
 
 import numpy as np
 
-from dyna_nav.mdp import GoalTolerance, RobotModel
-from dyna_nav.site import Site
 from dyna_nav.site.fields import distance_at, geodesic_distance
+from dyna_nav.site.site import Site
 
 _LEAP = 8  # cells from one point of a path to the next
 _SPAN = np.arange(-_LEAP, _LEAP + 1)
 _RING = np.argwhere(np.abs(np.hypot(_SPAN[:, None], _SPAN) - _LEAP) < 0.5) - _LEAP  # [k, 2] cells about that far away
 _RING_LENGTH = np.hypot(*_RING.T)  # [k] cells
-
-
-def least_time(length: float, robot: RobotModel, tolerance: GoalTolerance) -> float:
-    """Time [s] below which no robot drives a way of so many metres: straight, without a turn, nobody in the way.
-
-    Full acceleration, full speed, full braking; from the greatest speed that counts as arrived at the last goal to the
-    same at the edge of the next one's tolerance.
-    """
-    length = max(length - tolerance.position, 0.0)
-    slow = min(tolerance.speed, robot.max_speed)
-    ramps = 0.5 / robot.acceleration + 0.5 / robot.deceleration  # metres per (m/s)^2 for gaining speed and losing it
-    peak = min(math.sqrt(length / ramps + slow**2), robot.max_speed)
-    cruise = length - ramps * (peak**2 - slow**2)
-    return 2.0 * ramps * (peak - slow) + max(cruise, 0.0) / robot.max_speed
 
 
 class Distances:
