@@ -21,10 +21,11 @@ ENVIRONMENT = {  # unless the user says otherwise
 ARGUMENTS = (
     ("map", "default", "site: path of a map_server yaml, default, or random:SEED"),
     ("robots", "4", "how many robots (r1, r2, ...), or their namespaces separated by commas"),
+    ("people", "0", "how many people walk among the robots in the simulation, 0 to 64; they yield to nobody"),
     ("simulate", "true", "start the simulator, the dispatcher and the map publisher as well"),
     ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
     ("use_sim_time", LaunchConfiguration("simulate"), "take the time from /clock (default: as simulate)"),
-    ("seed", "0", "seed of places, trips and noise"),
+    ("seed", "0", "seed of places, trips, noise and people"),
     ("log_level", "info", "debug, info, warn or error"),
     ("params_file", PARAMETERS, "parameter file of all nodes"),
 )
@@ -47,8 +48,10 @@ def nodes(context) -> list:
         site = str(Path(site).resolve())
     names = robot_names(value["robots"])
     time = {"use_sim_time": value["use_sim_time"].lower() in ("true", "1")}  # as IfCondition reads simulate
-    if not value["seed"].isdecimal():
-        raise ValueError(f"launch argument seed is {value['seed']!r}; give a whole number, not negative")
+    for name in ("seed", "people"):
+        if not value[name].isdecimal():
+            raise ValueError(f"launch argument {name} is {value[name]!r}; give a whole number, not negative")
+    people = {"people": int(value["people"])}
     seed = {"seed": int(value["seed"])}
     simulate = IfCondition(value["simulate"])
 
@@ -68,7 +71,7 @@ def nodes(context) -> list:
     return [
         node("planner", {**fleet, **seed, **time, "model": value["model"]}, **safe),
         node("velocity_gate", {"robots": names, **time}, **safe),
-        node("simulator", {**fleet, **seed}, condition=simulate, on_exit=EmitEvent(event=Shutdown())),
+        node("simulator", {**fleet, **seed, **people}, condition=simulate, on_exit=EmitEvent(event=Shutdown())),
         node("dispatcher", {**fleet, **seed, **time}, condition=simulate),
         node("map_publisher", {"map": site, **time}, condition=simulate),
     ]

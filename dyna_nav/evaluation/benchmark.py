@@ -22,9 +22,9 @@ from dyna_nav.evaluation.statistics import Interval, clusters_of, mean_differenc
 from dyna_nav.evaluation.workers import run_jobs
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.simulation import Collision
+from dyna_nav.simulation.collisions import HIT_MOVING
 from dyna_nav.site import Site, resolve_site
 
-HIT_MOVING = 0.05  # a robot slower than this was hit by a walker, and did not hit it [m/s]
 STANDING_THINGS = ("wall", "pallet")
 STOOD = 1.0  # a robot that was slower than HIT_MOVING for so long before a contact is a thing that stands still [s]
 PACKAGES = ("numpy", "numba", "mujoco", "onnxruntime")
@@ -120,9 +120,9 @@ def _figures(runs: list[EpisodeResult]) -> dict:
     trips = [trip for run in runs for trip in run.trips]
     finished = [trip for trip in trips if trip.finished]
     hits = [hit for run in runs for hit in run.collisions]
-    people = [hit for hit in hits if hit.other.startswith("walker:")]
-    moving = [hit for hit in people if hit.speed > HIT_MOVING]
-    collisions = len(hits) - len(people) + len(moving)
+    walked_into = sum(hit.walked_into for hit in hits)
+    people = sum(hit.with_person for hit in hits)
+    collisions = len(hits) - walked_into
     plan = np.concatenate([run.plan_ms for run in runs])
     waits = np.concatenate([run.wait_ms for run in runs])
     simulated, wall = sum(run.simulated_s for run in runs), sum(run.wall_s for run in runs)
@@ -145,10 +145,10 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "trips_within_3x": _rounded(_mean([float(trip.finished and trip.ratio <= 3.0) for trip in trips])),
         "collisions": collisions,
         "collisions_per_traversal": _rounded(collisions / len(trips) if trips else None, 6),
-        "collisions_with": _count(hit.other for hit in hits if hit not in people),
+        "collisions_with": _count(hit.other for hit in hits if not hit.with_person),
         "collisions_with_still": sum(_with_still(hit, run) for run in runs for hit in run.collisions),
-        "people_hit_moving": len(moving),
-        "people_hit_standing": len(people) - len(moving),
+        "people_hit_moving": people - walked_into,
+        "people_hit_standing": walked_into,
         "near_misses": sum(len(run.near_misses) for run in runs),
         "near_misses_with": _count(near.other for run in runs for near in run.near_misses),
         "stops": sum(len(run.stops) for run in runs),

@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dyna_nav.evaluation.benchmark import HIT_MOVING
 from dyna_nav.evaluation.figures import PICTURES
 from dyna_nav.evaluation.results import EpisodeResult
 from dyna_nav.mdp import RobotModel
@@ -144,12 +143,7 @@ def draw_incidents(site: Site, by_label: dict[str, list[EpisodeResult]], title: 
     """Where robots collided, came nearer than a near miss to something, and stood although they had a goal."""
 
     def panel(axes: Axes, runs: list[EpisodeResult]) -> str:
-        hits = [
-            hit
-            for run in runs
-            for hit in run.collisions
-            if hit.speed > HIT_MOVING or not hit.other.startswith("walker")
-        ]
+        hits = [hit for run in runs for hit in run.collisions if not hit.walked_into]
         near = [miss for run in runs for miss in run.near_misses]
         stops = [stop for run in runs for stop in run.stops]
         for run in runs:

@@ -6,6 +6,7 @@ import argparse
 import re
 
 from dyna_nav.nodes.fleet_run import FleetOptions, run_fleet
+from dyna_nav.simulation.rounds import MOST_WALKERS
 
 TRIPS = 40  # when neither trips nor a duration are asked for
 
@@ -14,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dyna-nav fleet``."""
     parser.add_argument("--map", default="default", metavar="M", help="map_server yaml, default, or random:SEED")
     parser.add_argument("--robots", type=_count, default=4, metavar="N", help="robots (default 4)")
+    parser.add_argument("--people", type=_people, default=0, metavar="N", help="people among the robots (default 0)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--trips", type=_count, metavar="N", help=f"trips to make in all (default {TRIPS})")
     length.add_argument("--duration", type=_seconds, metavar="S", help="drive for so many seconds instead")
@@ -31,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     trips = arguments.trips or (0 if arguments.duration else TRIPS)
     return run_fleet(
         FleetOptions(
-            map=arguments.map, model=arguments.model, robots=arguments.robots, trips=trips,
+            map=arguments.map, model=arguments.model, robots=arguments.robots, people=arguments.people, trips=trips,
             duration=arguments.duration or 0.0, seed=arguments.seed, headless=arguments.headless, json=arguments.json,
             picture=arguments.picture, memory=arguments.memory, controller=arguments.controller,
         )
@@ -41,6 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _count(text: str) -> int:
     if not re.fullmatch("[0-9]+", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _people(text: str) -> int:
+    if not re.fullmatch("[0-9]+", text) or int(text) > MOST_WALKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST_WALKERS}")
     return int(text)
 
 

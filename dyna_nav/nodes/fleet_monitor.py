@@ -16,6 +16,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import BatteryState
 from std_msgs.msg import String
 
+from dyna_nav.nodes.collision_reports import of_the_run
 from dyna_nav.nodes.diagnostics import PlannerReport, RobotReport, gate_reports, planner_report, robot_reports
 from dyna_nav.nodes.inbox import Inbox
 from dyna_nav.nodes.messages import EVENTS, LATCHED
@@ -46,6 +47,7 @@ class FleetMonitor(Node):
         self.ending = False  # the run is being stopped on purpose: what the gates do from now on is no safe stop
         self._gate_counts: Counter[tuple[str, str]] = Counter()
         self.collisions: list[dict] = []
+        self.walked_into: list[dict] = []  # by people, while the robot stood: these are no collisions of the run
         self.status: dict = {}  # of the dispatcher
         self._planners: dict[int, PlannerReport] = {}  # by process: a restarted planner counts anew
         self._safe_stops: dict[tuple[int, str], dict] = {}
@@ -144,7 +146,8 @@ class FleetMonitor(Node):
                     self._gate_counts[name, cause] = count
 
     def _on_collision(self, message: String) -> None:
-        self.collisions.append(json.loads(message.data))
+        report = json.loads(message.data)
+        (self.collisions if of_the_run(report) else self.walked_into).append(report)
 
     def _on_status(self, message: String) -> None:
         self.status = json.loads(message.data)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dyna_nav.nodes.collision_reports import in_words, reported_collision
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
-from dyna_nav.simulation.collisions import Collision
+from dyna_nav.simulation.collisions import is_person
 from dyna_nav.site import Site
 from dyna_nav.whole_file import write_whole
 
@@ -35,11 +36,14 @@ def results(
     return {
         "map": options.map,
         "robots": options.robots,
+        "people": options.people,
         "seed": options.seed,
         "trips_asked": options.trips,
         "trips_completed": status.get("trips_completed", 0),
         "trips_failed": len(status.get("trips_failed", [])),
         "collisions": len(monitor.collisions),
+        "people_hit_moving": sum(is_person(hit["other"]) for hit in monitor.collisions),
+        "people_hit_standing": len(monitor.walked_into),  # by themselves: these are no collisions
         "travel_time_s": travel,
         "ideal_time_s": ideal,
         "travel_over_ideal": round(sum(travel) / sum(ideal), 4) if sum(ideal) else None,
@@ -64,6 +68,7 @@ def results(
         "killed": killed,  # processes that did not end, or answer, by themselves
         "failed_trips": status.get("trips_failed", []),
         "collision_list": monitor.collisions,
+        "walked_into_list": monitor.walked_into,
     }
 
 
@@ -83,6 +88,11 @@ def summary(outcome: dict) -> str:
         f"{outcome['cycles']} cycles: p50 {cycle['p50']:.1f} ms, p99 {cycle['p99']:.1f} ms, max {cycle['max']:.1f} ms, "
         f"{outcome['deadline_misses']} over the deadline, jitter p99 {jitter['p99']:.1f} ms",
     ]
+    if outcome["people"]:
+        lines.append(
+            f"people among the robots: {outcome['people_hit_moving']} hit by a robot that moved, "
+            f"{outcome['people_hit_standing']} walked into one that stood"
+        )
     if outcome["travel_over_ideal"]:
         lines.append(f"travel time {outcome['travel_over_ideal']:.2f} times the ideal")
     for reason, count in outcome["safe_stops"].items():
@@ -90,7 +100,7 @@ def summary(outcome: dict) -> str:
     for trip in outcome["failed_trips"]:
         lines.append(f"trip {trip['trip']} of {trip['robot']} to {trip['station']} failed: {trip['reason']}")
     for hit in outcome["collision_list"]:
-        lines.append(f"collision at {hit['time']} s: {hit['robot']} with {hit['other']} at ({hit['x']}, {hit['y']})")
+        lines.append(f"at {hit['time']} s: {in_words(hit)}")
     for name, count in outcome["restarts"].items():
         lines.append(f"{name} was started again {count} times")
     if outcome["killed"]:
@@ -109,11 +119,12 @@ def draw_picture(site: Site, monitor: FleetMonitor, outcome: dict, file: str) ->
     """The paths driven, from above."""
     from dyna_nav.simulation.drawing import draw_paths
 
-    hits = [Collision(hit["time"], monitor.names.index(hit["robot"]), hit["other"], hit["x"], hit["y"])
-            for hit in outcome["collision_list"]]  # fmt: skip
+    reports = outcome["collision_list"] + outcome["walked_into_list"]
+    hits = [reported_collision(report, monitor.names) for report in reports]
     paths = [np.array(monitor.traces[name], float).reshape(-1, 2) for name in monitor.names]
+    people = f"{outcome['people']} people, " if outcome["people"] else ""
     title = (
-        f"{site.name}: {outcome['robots']} robots, {outcome['trips_completed']} trips, "
+        f"{site.name}: {outcome['robots']} robots, {people}{outcome['trips_completed']} trips, "
         f"{outcome['collisions']} collisions"
     )
     draw_paths(site, paths, file, names=monitor.names, collisions=hits, title=title)

@@ -55,6 +55,7 @@ class FleetOptions:
     map: str = "default"
     model: str = ""  # empty: the bundle that ships with the package
     robots: int = 4
+    people: int = 0
     trips: int = 0  # 0: without end
     duration: float = 0.0  # [s]; 0: until the trips are made
     seed: int = 0
@@ -115,7 +116,7 @@ def make_children(options: FleetOptions, names: list[str], environment: dict, fo
     if options.controller:
         planner["controller"] = options.controller
     parameters = {
-        "simulator": common,
+        "simulator": {**common, "people": options.people},
         "velocity_gate": {"robots": names, "use_sim_time": True},
         "planner": planner,
         "dispatcher": {**common, "use_sim_time": True, "trips": options.trips},

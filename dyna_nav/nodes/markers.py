@@ -1,4 +1,4 @@
-"""What rviz shows beside the map: stations, robots, why a robot stands."""
+"""What rviz shows beside the map: stations, robots, why a robot stands, people."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from dyna_nav.site import Station
 
 _STATION_COLOURS = {"pick": (0.20, 0.45, 0.85), "rack": (0.85, 0.55, 0.15), "charger": (0.25, 0.65, 0.30)}
 _DRIVING, _STANDING = (0.10, 0.55, 0.55), (0.80, 0.20, 0.20)
+_PEOPLE = (0.55, 0.30, 0.70)
+_TALL = 1.7  # a person as shown [m]
 
 
 def station_markers(stations: Sequence[Station], stamp) -> MarkerArray:
@@ -49,6 +51,17 @@ def robot_markers(poses: np.ndarray, radius: float, plans: np.ndarray, reasons: 
         line.points = [Point(x=float(x), y=float(y), z=0.05) for x, y, _ in plan if np.isfinite(x + y)]
         if len(line.points) > 1:
             markers.append(line)
+    return MarkerArray(markers=markers)
+
+
+def people_markers(places: np.ndarray, radii: Sequence[float], stamp) -> MarkerArray:
+    """People as upright cylinders: places [k, 2] (m, map frame), radii [k] (m)."""
+    markers = []
+    for index, (place, radius) in enumerate(zip(places, radii, strict=True)):
+        size = (2 * radius, 2 * radius, _TALL)
+        marker = _marker("people", index, Marker.CYLINDER, np.array([*place, 0.0]), size, _PEOPLE, stamp)
+        marker.pose.position.z = _TALL / 2
+        markers.append(marker)
     return MarkerArray(markers=markers)
 
 

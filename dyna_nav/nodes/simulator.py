@@ -1,8 +1,8 @@
 """The warehouse as a ROS node: MuJoCo physics paced by the wall clock, one set of robot topics for each robot.
 
-Publishes ``/clock``, ``<robot>/odom`` (map frame), ``<robot>/scan``, ``<robot>/battery_state`` and every collision as
-JSON on ``collisions``; subscribes ``<robot>/cmd_vel``. ``~/fault`` (JSON) makes things go wrong on purpose, see
-:mod:`dyna_nav.nodes.simulator_faults`.
+Publishes ``/clock``, ``<robot>/odom`` (map frame), ``<robot>/scan``, ``<robot>/battery_state``, every collision as
+JSON on ``collisions``, and where people are, if there are any, as markers on ``people``; subscribes
+``<robot>/cmd_vel``. ``~/fault`` (JSON) makes things go wrong on purpose, see :mod:`dyna_nav.nodes.simulator_faults`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import BatteryState, LaserScan
 from std_msgs.msg import Header, String
+from visualization_msgs.msg import MarkerArray
 
+from dyna_nav.mdp import RobotModel
+from dyna_nav.nodes.collision_reports import collision_report, in_words
 from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
+from dyna_nav.nodes.markers import people_markers
 from dyna_nav.nodes.messages import EVENTS, MAP_FRAME, NEWEST, SENSOR_SOURCE, pose_message
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.parameters import parameter
-from dyna_nav.simulation import Collision, Simulation, SimulationConfig
-from dyna_nav.site import resolve_site
+from dyna_nav.simulation import Collision, Simulation, SimulationConfig, Walkers, draw_people, spawn_poses
+from dyna_nav.simulation.rounds import MOST_WALKERS
+from dyna_nav.site import Site, resolve_site
 
 TICK = 0.025  # physics is advanced in steps of this length [s]
 ODOMETRY_TICKS = 2  # 20 Hz
@@ -48,7 +53,10 @@ class SimulatorConfig:
     map: str = parameter("default", "site: path of a map_server yaml, default, or random:SEED")
     hidden_map: str = parameter("", "the hall as it really is, where it differs from map; empty: no difference")
     robots: tuple[str, ...] = parameter(("r1", "r2", "r3", "r4"), "namespaces of the robots")
-    seed: int = parameter(0, "seed of places, noise and payloads", minimum=0, maximum=2**31 - 1)
+    people: int = parameter(
+        0, "people who walk their rounds among the robots and yield to nobody", minimum=0, maximum=MOST_WALKERS
+    )
+    seed: int = parameter(0, "seed of places, noise, payloads and people", minimum=0, maximum=2**31 - 1)
     real_time_factor: float = parameter(1.0, "simulated over wall-clock time", minimum=0.05, maximum=20)
     command_timeout: float = parameter(0.5, "a base without commands for so long brakes [s]", minimum=0.05, maximum=5)
 
@@ -64,7 +72,7 @@ class Simulator(Node):
         self.names = list(self.config.robots)
         site = resolve_site(self.config.map)
         hidden = resolve_site(self.config.hidden_map) if self.config.hidden_map else None
-        self.simulation = Simulation(site, len(self.names), self.config.seed, config=physics, hidden_site=hidden)
+        self.simulation = self._populated(site, hidden, physics)
         self.chargers = np.array([(s.x, s.y) for s in site.stations if s.kind == "charger"]).reshape(-1, 2)
         self.sensor_faults = SensorFaults(len(self.names))
         self._commands = np.zeros((len(self.names), 2))
@@ -78,9 +86,20 @@ class Simulator(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK / self.config.real_time_factor, self._catch_up, clock=steady)
 
+    def _populated(self, site: Site, hidden: Site | None, physics: SimulationConfig) -> Simulation:
+        """The hall with its robots and people where the seed puts them."""
+        seed, model, hall = self.config.seed, RobotModel(), hidden or site
+        poses = spawn_poses(hall, len(self.names), model.radius, seed)
+        self.people = draw_people(hall, Walkers(count=self.config.people), poses[:, :2], seed, model.radius)
+        return Simulation(
+            site, len(self.names), seed, robot_model=model, config=physics, poses=poses, hidden_site=hidden,
+            walkers=self.people,
+        )  # fmt: skip
+
     def _connect(self) -> None:
         self._clock = self.create_publisher(ClockMessage, "/clock", NEWEST)
         self._collisions = self.create_publisher(String, "collisions", EVENTS)
+        self._markers = self.create_publisher(MarkerArray, "people", NEWEST) if self.people else None
 
         def for_each_robot(message_type: type, topic: str) -> list:
             return [
@@ -141,6 +160,9 @@ class Simulator(Node):
                     self._publish_scan(robot, observation, stamp)
                 if self._ticks % BATTERY_TICKS == 0:
                     self._publish_battery(robot, float(observation.battery[robot]), stamp)
+        if self._ticks % SCAN_TICKS == 0 and self._markers is not None and self._markers.get_subscription_count():
+            radii = [person.radius for person in self.people]
+            self._markers.publish(people_markers(self.simulation.walker_positions, radii, stamp))
         for collision in self.simulation.collisions[self._reported :]:
             self._publish_collision(collision)
 
@@ -181,14 +203,9 @@ class Simulator(Node):
 
     def _publish_collision(self, collision: Collision) -> None:
         self._reported += 1
-        kind, _, index = collision.other.partition(":")
-        other = self.names[int(index)] if kind == "robot" else collision.other
-        entry = {
-            "time": round(collision.time, 3), "robot": self.names[collision.robot], "other": other,
-            "x": round(collision.x, 3), "y": round(collision.y, 3),
-        }  # fmt: skip
-        self.get_logger().error(f"collision of {entry['robot']} with {other} at ({entry['x']}, {entry['y']})")
-        self._collisions.publish(String(data=json.dumps(entry)))
+        report = collision_report(collision, self.names)
+        self.get_logger().error(in_words(report))
+        self._collisions.publish(String(data=json.dumps(report)))
 
 
 def _stamp(seconds: float) -> Time:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HIT_MOVING = 0.05  # a robot that is not faster was hit by whoever walked into it, and hit nobody [m/s]
+
 
 @dataclass(frozen=True)
 class Collision:
@@ -18,6 +20,26 @@ class Collision:
     x: float
     y: float
     speed: float = 0.0  # of the robot's body when it began [m/s]
+
+    @property
+    def with_person(self) -> bool:
+        """Whether the robot touched a walker."""
+        return is_person(self.other)
+
+    @property
+    def walked_into(self) -> bool:
+        """Whether a walker walked into a robot that stood, which is no collision of the robot's."""
+        return walked_into(self.other, self.speed)
+
+
+def is_person(other: str) -> bool:
+    """Whether what was touched, as a Collision names it, is a walker."""
+    return other.startswith("walker:")
+
+
+def walked_into(other: str, speed: float) -> bool:
+    """Whether a contact with other at a speed of the robot [m/s] is a walker's who walked into a robot that stood."""
+    return is_person(other) and speed <= HIT_MOVING
 
 
 class CollisionLog:

@@ -18,6 +18,11 @@ WALL, UNKNOWN, FLOOR = (0.22, 0.24, 0.28), (0.80, 0.81, 0.83), (0.985, 0.985, 0.
 STATIONS = {"pick": ("s", "#2a7f62"), "rack": ("D", "#8a5a2b"), "charger": ("P", "#c08a00")}
 COLOURS = ("#1f6fb4", "#d1495b", "#3a9d4f", "#8f5fbf", "#e08a1e", "#12a0a8", "#c2479b", "#6b705c")
 PALLET = (1.2, 0.8)  # length, width [m]
+HITS = {  # name, look of a hit; by whether it was with a person, and whether that person walked into a robot that stood
+    (False, False): ("collisions", {"marker": "*", "ms": 13, "mfc": "red", "mec": "white"}),
+    (True, False): ("people hit by moving robots", {"marker": "X", "ms": 11, "mfc": "#b5179e", "mec": "white"}),
+    (True, True): ("standing robots walked into", {"marker": "o", "ms": 9, "mfc": "none", "mec": "#b5179e"}),
+}
 LARGEST = 16.0  # longer edge of the picture [inch]
 
 
@@ -44,8 +49,9 @@ def draw_paths(
 ) -> None:
     """Write a PNG of paths, one [steps, 2 or more] (x, y, ...; map frame, metres) per robot, over the site's map.
 
-    A ring of the robot's radius marks where a path begins, a disc where it ends, a red star each collision; pallets are
-    poses [3]. Rows that are not finite leave a gap. names label the robots (default: r1, r2, ...).
+    A ring of the robot's radius marks where a path begins, a disc where it ends, a red star each collision, a cross
+    where a moving robot hit a walker, a small ring where a walker walked into a standing one; pallets are poses [3].
+    Rows that are not finite leave a gap. names label the robots (default: r1, r2, ...).
     Raises OSError when the file cannot be written.
     """
     # Drawn on a figure of its own, not with pyplot: no global state, no window system, usable from any thread.
@@ -78,11 +84,11 @@ def draw_paths(
         if len(known):
             axes.add_patch(Circle(known[0, :2], radius, fill=False, ec=colour, lw=1.5, zorder=5))
             axes.add_patch(Circle(known[-1, :2], radius, fc=colour, ec="black", lw=0.8, alpha=0.9, zorder=5))
-    if collisions:
-        axes.plot(
-            [hit.x for hit in collisions], [hit.y for hit in collisions], "*", ms=13, mfc="red", mec="white", mew=0.7,
-            ls="none", label=f"collisions ({len(collisions)})", zorder=6,
-        )  # fmt: skip
+    for (of_people, standing), (what, look) in HITS.items():
+        hits = [hit for hit in collisions if (hit.with_person, hit.walked_into) == (of_people, standing)]
+        if hits:
+            look = {"ls": "none", "mew": 1.2, "zorder": 6, "label": f"{what} ({len(hits)})", **look}
+            axes.plot([hit.x for hit in hits], [hit.y for hit in hits], **look)
     axes.set(xlabel="x [m]", ylabel="y [m]", title=title, aspect="equal")
     axes.set_xlim(x0, x0 + width)
     axes.set_ylim(y0, y0 + depth)
