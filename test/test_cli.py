@@ -118,12 +118,14 @@ def test_the_training_names_the_package_that_it_misses_and_an_extra_that_exists(
     assert f'"{extra}": [' in (Path(__file__).resolve().parent.parent / "setup.py").read_text()
 
 
-@pytest.mark.parametrize("arguments", [["--robots", "0"], ["--trips", "-1"], ["--duration", "x"], ["--seed", "1.5"]])
-def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
+@pytest.mark.parametrize(
+    "flags", ["--robots 0", "--trips -1", "--duration x", "--seed 1.5", "--people 65", "--people -1", "--people some"]
+)
+def test_a_bad_flag_is_refused_with_its_value(flags, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["fleet", *arguments])
+        main(["fleet", *flags.split()])
     assert end.value.code == 2
-    assert arguments[1] in capsys.readouterr().err
+    assert flags.split()[1] in capsys.readouterr().err
 
 
 def test_ctrl_c_at_any_time_ends_with_status_130_and_without_a_traceback(monkeypatch):

@@ -44,6 +44,18 @@ def test_two_robots_make_their_trips_without_a_collision(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_run_among_people_says_how_many_were_hit_and_by_whom(tmp_path):
+    out = tmp_path / "out.json"
+    command = [*FLEET, "--people", "3", "--duration", "2", "--memory", "none", "--json", str(out)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROS_")}
+    end = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, env=environment)
+    assert "people among the robots: " in end.stdout, end.stdout + end.stderr
+    outcome = json.loads(out.read_text())
+    assert outcome["people"] == 3
+    assert outcome["people_hit_moving"] <= outcome["collisions"] == len(outcome["collision_list"])
+    assert outcome["people_hit_standing"] == len(outcome["walked_into_list"])
+
+
 class WatchedRun:
     """A long fleet run that the test listens to in its ROS domain."""
 

@@ -65,6 +65,11 @@ def test_a_seed_is_a_number():
         nodes("fleet.launch.py", seed="abc")
 
 
+def test_people_are_counted():
+    with pytest.raises(ValueError, match="launch argument people is 'some'; give a whole number"):
+        nodes("fleet.launch.py", people="some")
+
+
 @pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
 def test_every_argument_says_what_it_is_for(name):
     declared = [

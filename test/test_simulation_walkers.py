@@ -36,6 +36,7 @@ def test_a_walker_who_meets_a_standing_robot_touches_it_once_and_does_not_shove_
     drive(simulation, (0, 0), 6.0)
     (hit,) = simulation.collisions
     assert (hit.other, hit.speed) == ("walker:0", pytest.approx(0.0, abs=1e-3))
+    assert hit.walked_into
     assert hit.time == pytest.approx(3 - 0.6, abs=0.02)
     np.testing.assert_allclose(simulation.true_pose[0], (5, 5, 0), atol=1e-3)
 
@@ -45,6 +46,7 @@ def test_a_robot_that_runs_into_a_walker_did_so_at_its_speed():
     drive(simulation, (1.0, 0), 5.0)
     assert simulation.collisions[0].other == "walker:0"
     assert simulation.collisions[0].speed == pytest.approx(1.0, abs=0.05)
+    assert not simulation.collisions[0].walked_into
 
 
 def test_people_are_drawn_from_the_seed_and_none_begins_near_a_robot():

@@ -23,8 +23,8 @@ from dyna_nav.world_model.source_key import source_key
 MADE_BY = (  # source that the figures depend on; planners of others come with their packages
     "mdp.py", "controller.py", "viewpoint.py", "site", "simulation", "world_model", "ood", "planning", "safety",
     "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/controllers.py", "evaluation/corridor.py",
-    "evaluation/course.py", "evaluation/distances.py", "evaluation/driver.py", "evaluation/episode.py",
-    "evaluation/happenings.py", "evaluation/incidents.py", "evaluation/results.py", "evaluation/statistics.py",
+    "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py",
+    "evaluation/incidents.py", "evaluation/least_time.py", "evaluation/results.py", "evaluation/statistics.py",
     "evaluation/tasks.py", "parameters.py",
 )  # fmt: skip
 PICTURE_DPI = 90
