@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from simulation_worlds import hall, station
 
 from dyna_nav import __version__
 from dyna_nav.cli import main
 from dyna_nav.nodes.fleet_results import completed
+from dyna_nav.site import save_map
 
 
 def command(*arguments):
@@ -166,3 +168,12 @@ def test_the_robots_processes_import_neither_torch_nor_mujoco_nor_matplotlib():
 def test_a_run_is_good_only_when_every_trip_was_made_without_a_collision(asked, made, failed, collisions, good):
     outcome = {"trips_asked": asked, "trips_completed": made, "trips_failed": failed, "collisions": collisions}
     assert completed(outcome) is good
+
+
+def test_a_site_too_small_for_people_is_refused_before_any_process_starts(tmp_path, capsys):
+    stations = [station("left", 1.7, 2.0), station("right", 2.3, 2.0, "rack")]
+    save_map(hall(width=4.0, depth=4.0, stations=stations), tmp_path / "hall.yaml")
+    assert main(["fleet", "--headless", "--map", str(tmp_path / "hall.yaml"), "--robots", "1", "--people", "1"]) == 2
+    words = capsys.readouterr().err
+    assert "has no place 2.5 m away from every robot where people could begin" in words
+    assert words.count("\n") == 1

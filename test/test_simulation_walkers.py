@@ -59,13 +59,14 @@ def test_people_are_drawn_from_the_seed_and_none_begins_near_a_robot():
 
 
 @pytest.mark.parametrize(
-    ("site", "named"),
+    ("size", "named"),
     [
-        (hall(width=4.0, depth=4.0), "'hall' has room for 0 of 2 people who begin 2.5 m away from all of 1 robots"),
-        (hall(width=0.9, depth=0.9), "'hall' has no room for people to walk in"),
+        (4.9, "'hall' has room for [01] of 2 people who begin 2.5 m away from every robot"),
+        (4.0, "'hall' has no place 2.5 m away from every robot where people could begin"),
+        (0.9, "'hall' has no room for people to walk in"),
     ],
 )
-def test_a_site_too_small_for_people_is_refused(site, named):
-    centre = np.array([site.map.size]) / 2
+def test_a_site_too_small_for_people_is_refused(size, named):
+    centre = np.full((1, 2), size / 2)
     with pytest.raises(ValueError, match=named):
-        draw_people(site, Walkers(count=2), centre, 0, 0.35)
+        draw_people(hall(width=size, depth=size), Walkers(count=2), centre, 0, 0.35)

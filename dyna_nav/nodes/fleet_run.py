@@ -22,6 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from dyna_nav.controller import make_controller
+from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
 from dyna_nav.nodes.controllers import memory_folder
 from dyna_nav.nodes.cpu_share import CpuShares
@@ -30,6 +31,8 @@ from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summa
 from dyna_nav.nodes.fleet_view import in_words, make_view
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import check as check_ranges
+from dyna_nav.simulation import spawn_poses
+from dyna_nav.simulation.rounds import check_people
 from dyna_nav.site import Site, resolve_site
 from dyna_nav.whole_file import check_writable, make_folder
 from dyna_nav.world_model import load_bundle
@@ -99,6 +102,9 @@ def check(options: FleetOptions) -> Site:
     trips = TripConfig(trips=options.trips, seed=options.seed)
     check_ranges(trips)
     TripStream(site, options.robots, trips)
+    if options.people:
+        radius = RobotModel().radius
+        check_people(site, spawn_poses(site, options.robots, radius, options.seed)[:, :2], radius)
     for file in filter(None, (options.json, options.picture)):
         check_writable(file)
     if memory := memory_folder(options.memory):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
 
 import numpy as np
@@ -43,18 +44,31 @@ def draw_walkers(
     return tuple(walker for walker, _ in islice(_drawn(site, walkers, starts, rng, radius), walkers.count))
 
 
+def check_people(site: Site, starts: np.ndarray, radius: float) -> None:
+    """Refuse, with a ValueError of one sentence and at once, a site where draw_people could let nobody begin."""
+    places = site.map.position_of(*_walkable(site, starts, radius))
+    gaps = reduce(np.minimum, (np.hypot(*(places - start).T) for start in starts))
+    if gaps.max() < WALKER_START:
+        raise ValueError(
+            f"site {site.name!r} has no place {WALKER_START} m away from every robot where people could begin; "
+            "use fewer robots, or no people"
+        )
+
+
 def draw_people(site: Site, walkers: Walkers, starts: np.ndarray, seed: int, radius: float) -> tuple[Walker, ...]:
     """As draw_walkers, but nobody begins within 2.5 m of a start: who would is drawn again.
 
     Raises ValueError, one sentence, when the site has no room for so many people and robots.
     """
+    if walkers.count:
+        check_people(site, starts, radius)
     rng = np.random.default_rng([seed, WALKER_STREAM])
     drawn = islice(_drawn(site, walkers, starts, rng, radius), ROUNDS * walkers.count)
     people = tuple(islice((walker for walker, gap in drawn if gap >= WALKER_START), walkers.count))
     if len(people) < walkers.count:
         raise ValueError(
             f"site {site.name!r} has room for {len(people)} of {walkers.count} people who begin {WALKER_START} m away "
-            f"from all of {len(starts)} robots; use fewer people or robots"
+            "from every robot; use fewer people or robots"
         )
     return people
 
@@ -63,11 +77,7 @@ def _drawn(
     site: Site, walkers: Walkers, starts: np.ndarray, rng: np.random.Generator, radius: float
 ) -> Iterator[tuple[Walker, float]]:
     """Walkers without end, each with its distance [m] from the nearest start when it begins."""
-    labels, _ = ndimage.label(site.clearance >= radius)
-    home = labels[site.map.cell_of(starts[0])]
-    rows, cols = np.nonzero((labels == home) & (site.clearance >= radius + PASSAGE))
-    if len(rows) < 2:
-        raise ValueError(f"site {site.name!r} has no room for people to walk in; use a wider one, or no people")
+    rows, cols = _walkable(site, starts, radius)
     while True:
         cells = rng.integers(len(rows), size=walkers.waypoints)
         spots = np.column_stack([site.map.position_of(rows[cells], cols[cells]), np.zeros(len(cells))])
@@ -80,3 +90,13 @@ def _drawn(
         far = np.flatnonzero(gaps >= WALKER_START)
         begins = far[0] if len(far) else int(np.argmax(gaps))
         yield Walker(corners, speed, float(ahead[begins])), float(gaps[begins])
+
+
+def _walkable(site: Site, starts: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns [cells] of where waypoints may lie. Raises ValueError when there is no such place."""
+    labels, _ = ndimage.label(site.clearance >= radius)
+    home = labels[site.map.cell_of(starts[0])]
+    rows, cols = np.nonzero((labels == home) & (site.clearance >= radius + PASSAGE))
+    if len(rows) < 2:
+        raise ValueError(f"site {site.name!r} has no room for people to walk in; use a wider one, or no people")
+    return rows, cols
