@@ -6,7 +6,7 @@ machine together. Where a thing will be is known the worse the less its velocity
 ``reach`` tells how far from its expected place something of it may be. A thing that was only just discovered may move
 in any direction; one that has not moved for a while is an obstacle like any other, and the live map's. Who drives past
 a pallet sees another part of it from each place, and its middle wander; what moves is where it was free a moment ago,
-or farther from where it was discovered than it is wide.
+or, if it is slender, farther from where it was discovered than it is wide.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from dyna_nav.parameters import parameter
 _SURPRISE = 9.2  # squared normalised innovation that a motion as expected exceeds in 1 of 100 cases (chi^2, 2 dof)
 _GROWTH = 0.1  # a thing is hardly ever seen wider than before by more than this [m]
 _SHRINKING = 0.01  # of a thing that is partly hidden, per scan [m]
+_SLENDER = 0.45  # radius of the widest thing that may have moved because its middle has [m]: a person, no pallet
+_ALL_OF_IT = 0.8  # share of a wide thing that is where it was free: along a side that is seen aslant many cells seem so
+_GONE = 0.3  # farther than it is wide from where it was discovered [m]
 _NEWEST = 0.3  # weight of the last scan in the share of a thing that was seen where it had been free
 
 
@@ -44,7 +47,7 @@ class MovingConfig:
     )
     moving: float = parameter(0.3, "what is faster moves [m/s]", minimum=0.02, maximum=5)
     entered: float = parameter(
-        0.2, "share of what is seen of it that lies where it was free a moment ago, if it moves", minimum=0, maximum=1
+        0.35, "share of what is seen of it that lies where it was free a moment ago, if it moves", minimum=0, maximum=1
     )
     settled: float = parameter(
         0.4, "time of being seen after which a thing without motion stands [s]", minimum=0, maximum=10
@@ -63,7 +66,7 @@ class _Track:
         self.born = self.time = self.seen = time  # [s]
         self.moved = -math.inf  # when it was last known to move [s]
         self.position, self.velocity = middle, np.zeros(2)  # [m], [m/s], map frame
-        self.radius = radius  # [m]
+        self.radius = self._widest = radius  # as it is seen now, and at most so far [m]
         self._discovered = middle  # where it was first seen [m]
         self._entered = 0.0  # share of it that lately was seen where it had been free
         self._config = config
@@ -104,10 +107,17 @@ class _Track:
         self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
         fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._vv))
-        width = 2.0 * max(self.radius, self._config.least_radius)
-        elsewhere = self._entered > self._config.entered or math.dist(self.position, self._discovered) > width
-        if fast and elsewhere and self.age >= self._config.settled:
+        self._widest = max(self._widest, self.radius)
+        if fast and self._elsewhere and self.age >= self._config.settled:
             self.moved = self.time
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether it has changed its place, and not merely its looks."""
+        if self._widest > _SLENDER:
+            return self._entered > _ALL_OF_IT
+        gone = math.dist(self.position, self._discovered)
+        return self._entered > self._config.entered or gone > 2.0 * self._widest + _GONE
 
     def doubt(self, time: float) -> float:
         """Two standard deviations of where it is at a time [s]."""
