@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from braking_worlds import ACTIONS, CONFIG, LIMITS, NOTHING, POINTS, ROOM, Rule, margins, standing_apart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_worlds import MODEL, IdealFleet, hall, least_gap
 
-from dyna_nav.mdp import STEP, STOP, RobotModel, action_set
+from dyna_nav.mdp import STEP, STOP, RobotModel
 from dyna_nav.parameters import check
 from dyna_nav.planning.admissible import (
     PATH_STEP,
     BrakingConfig,
-    admissible_actions,
     approach,
     braking_path,
     clear_of_returns,
@@ -26,68 +26,6 @@ from dyna_nav.planning.admissible import (
 from dyna_nav.safety.braking import braking_path as gate_path
 from dyna_nav.safety.braking import obstacle_in_path
 from dyna_nav.safety.gate import GateConfig
-
-ACTIONS = action_set(MODEL)
-CONFIG = BrakingConfig()
-LIMITS = np.array([MODEL.acceleration, MODEL.deceleration, MODEL.turn_acceleration])
-POINTS = path_length(MODEL, CONFIG)
-ROOM = hall(6, 5)
-NOTHING = np.empty((0, 2))  # no laser returns
-NOBODY = np.empty((0, POINTS, 2)), np.empty((0, POINTS))  # who moves: where, and within what reach
-
-
-def margins(config):
-    return np.array([config.margin, config.speed_margin, config.return_margin, config.return_speed_margin])
-
-
-class Rule:
-    """The braking rule as the planner applies it: robots choose in turn, who has not chosen is taken to brake."""
-
-    def __init__(self, site, robots, config=CONFIG):
-        self.field, self.geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
-        self.timing = np.array([config.latency, STEP])
-        self.margins = margins(config)
-        self.previous = np.zeros((robots, 2))
-        self.robots = robots
-        self.people = NOBODY
-
-    def path(self, fleet, robot, command, hold, latency=None):
-        out = np.empty((POINTS, 2))
-        latency = self.timing[0] if latency is None else latency
-        braking_path(fleet.pose[robot], fleet.twist[robot], self.previous[robot], command, LIMITS, latency, hold, out)
-        return out
-
-    def allowed(self, fleet, robot, paths, returns=NOTHING, halts=None, people=None):
-        out = np.zeros(len(ACTIONS), bool)
-        admissible_actions(
-            robot, fleet.pose[robot], fleet.twist[robot], self.previous[robot], ACTIONS, paths,
-            paths if halts is None else halts, returns, *(people or self.people), LIMITS, self.timing,
-            MODEL.radius, self.margins, self.field, self.geometry, out,
-        )  # fmt: skip
-        return out
-
-    def commands(self, fleet, wishes, order):
-        """One cycle: each robot takes the first of its wishes [robots, actions] that is admissible, or brakes."""
-        paths = np.array([self.path(fleet, robot, ACTIONS[STOP], 0.0) for robot in range(self.robots)])
-        halts = np.array([self.path(fleet, robot, ACTIONS[STOP], 0.0, latency=0.0) for robot in range(self.robots)])
-        chosen = np.full(self.robots, STOP)
-        for robot in order:
-            allowed = self.allowed(fleet, robot, paths, halts=halts)
-            chosen[robot] = next((action for action in wishes[robot] if allowed[action]), STOP)
-            paths[robot] = self.path(fleet, robot, ACTIONS[chosen[robot]], STEP)
-        self.previous = ACTIONS[chosen]
-        return self.previous
-
-
-def standing_apart(site, robots, rng):
-    """Random poses at which nobody stands within the margins of anything."""
-    poses = []
-    while len(poses) < robots:
-        pose = np.array([*rng.uniform(site.map.origin, np.add(site.map.origin, site.map.size)), rng.uniform(-3.1, 3.1)])
-        apart = all(math.hypot(*(pose - other)[:2]) > 2 * (MODEL.radius + CONFIG.margin) + 0.02 for other in poses)
-        if apart and site.clearance_at(pose[:2]) > MODEL.radius + CONFIG.margin + 0.02:
-            poses.append(pose)
-    return poses
 
 
 def random_hall(rng):
@@ -419,75 +357,3 @@ def test_the_margin_is_that_of_the_speed_which_the_command_leads_to(ahead, speed
             paths[1] = np.nan  # the other one is absent
         returns = np.array([[5.0, 2.5]]) if ahead == "laser return" else NOTHING
         assert rule.allowed(fleet, 0, paths, returns)[action] == allowed
-
-
-PERSON = 0.25  # radius of a person [m]
-TIMES = np.arange(POINTS) * PATH_STEP
-
-
-def walking(start, velocity, now=0.0):
-    """Where a person is who walks straight on, as the rule is told of it: middles [1, points, 2], reach [1, points]."""
-    middles = np.array(start) + (now + TIMES)[:, None] * np.array(velocity)
-    return middles[None], np.full((1, POINTS), PERSON)
-
-
-def test_who_stands_may_turn_but_not_drive_when_somebody_is_about_to_touch_it():
-    fleet, rule = IdealFleet([(3.0, 2.5, 0.0)]), Rule(ROOM, 1)
-    allowed = rule.allowed(fleet, 0, np.full((1, POINTS, 2), np.nan), people=walking((2.2, 2.5), (1.0, 0.0)))
-    assert allowed[ACTIONS[:, 0] == 0.0].all()
-    assert not allowed[ACTIONS[:, 0] > 0.0].any()
-
-
-def test_who_has_gone_by_hinders_nobody():
-    fleet, rule = IdealFleet([(1.0, 2.5, 0.0)]), Rule(ROOM, 1)
-    nobody = rule.allowed(fleet, 0, np.full((1, POINTS, 2), np.nan))
-    gone = rule.allowed(fleet, 0, np.full((1, POINTS, 2), np.nan), people=walking((2.0, 3.4), (0.0, 1.2)))
-    np.testing.assert_array_equal(gone, nobody)
-    assert gone.all()
-
-
-@pytest.mark.parametrize("sideways", [0.0, 0.3, 0.6])
-def test_at_full_speed_towards_somebody_only_braking_is_left_in_time(sideways):
-    """Both come nearer at 2.7 m/s: the rule must say no while there is still room to stop."""
-    site, person, velocity = hall(30, 5), np.array([12.0, 2.5 + sideways]), np.array([-1.2, 0.0])
-    fleet, rule = IdealFleet([(2.0, 2.5, 0.0)]), Rule(site, 1)
-    straight = [[7, 4, STOP]]
-    for step in range(60):
-        now = step * STEP
-        paths = np.full((1, POINTS, 2), np.nan)
-        allowed = rule.allowed(fleet, 0, paths, people=walking(person, velocity, now))
-        rule.previous = ACTIONS[[next((a for a in straight[0] if allowed[a]), STOP)]]
-        way = fleet.step(rule.previous)
-        assert_touched_standing(way[:, 0], person + (now + TICKS)[:, None] * velocity)
-
-
-TICKS = np.arange(1, round(STEP / IdealFleet.TICK) + 1) * IdealFleet.TICK
-
-
-def assert_touched_standing(way, people):
-    """Whenever a person is at a robot, both [ticks, 2], the robot stands."""
-    touching = np.hypot(*(way - people).T) < MODEL.radius + PERSON
-    speed = np.hypot(*np.diff(way, axis=0, prepend=way[:1]).T) / IdealFleet.TICK
-    assert (speed[touching] < 0.02).all()
-
-
-@given(st.integers(0, 2**32), st.integers(1, 4))
-@settings(deadline=None, max_examples=10)
-def test_robots_that_want_anything_stand_whenever_somebody_walks_into_them(seed, people):
-    """Walkers go to and fro through everything, as ghosts do; what is known of them is true for the next seconds."""
-    rng = np.random.default_rng(seed)
-    site = hall(8, 6)
-    starts, velocity = rng.uniform((1, 1), (7, 5), (people, 2)), rng.uniform(-1.0, 1.0, (people, 2))
-    poses = [pose for pose in standing_apart(site, 2, rng) if (np.hypot(*(starts - pose[:2]).T) > 1.5).all()]
-    if not poses:
-        return
-    fleet, rule = IdealFleet(poses), Rule(site, len(poses))
-    for step in range(150):
-        now = step * STEP
-        known = [walking(start, v, now) for start, v in zip(starts, velocity, strict=True)]
-        rule.people = tuple(np.concatenate(parts) for parts in zip(*known, strict=True))
-        wishes = [rng.permutation(len(ACTIONS)) for _ in poses]
-        way = fleet.step(rule.commands(fleet, wishes, range(len(poses))))
-        for robot in range(len(poses)):
-            for start, v in zip(starts, velocity, strict=True):
-                assert_touched_standing(way[:, robot], start + (now + TICKS)[:, None] * v)

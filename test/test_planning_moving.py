@@ -169,3 +169,16 @@ def test_a_long_wall_that_the_map_lacks_is_no_person():
         watch.look(*((9.0, y, 0.1) for y in np.arange(3.0, 9.0, 0.15)))
         watch.poses[0][0] += 0.05
     assert len(watch.live.moving) == 0
+
+
+def test_people_are_told_from_what_stands_after_days_as_well():
+    """The live map counts seconds since its first scan; a fleet is not started anew every morning."""
+    watch = Watch()
+    watch.look()
+    watch.time += 3 * 86_400.0
+    watch.look()
+    (place,) = watch.follow(0.6, ((9.0, 5.0), (0.0, 1.0)))
+    assert watch.live.moving.possible(NOW)[0].shape[0] == 2  # it walks: it may go on, or turn
+    assert len(watch.live.obstacles) == 0
+    watch.follow(2.0, (place, (0.0, 0.0)))
+    assert len(watch.live.obstacles) > 3

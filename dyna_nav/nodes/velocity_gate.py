@@ -8,7 +8,6 @@ nor numba is loaded here, so that what breaks the planner cannot break the gate.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from dyna_nav.mdp import RobotModel
 from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
 from dyna_nav.nodes.inbox import NO_EVENTS, NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.parameters import declare_parameters
-from dyna_nav.nodes.process import run
+from dyna_nav.nodes.process import serve
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
@@ -226,10 +225,10 @@ class VelocityGateNode(ClockOnDemand, Node):
         self._diagnostics.publish(message)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the process."""
-    return run(VelocityGateNode)
+    serve(VelocityGateNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -129,9 +129,7 @@ class MPPIController:
         yaw, speed = observation.pose[:, 2], observation.twist[:, 0]
         velocity = speed[:, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
         fleet = observation.pose[:, None, :2] + steps * velocity[:, None, :]  # others go on as they do
-        people, radii = self._surroundings.live.moving.expected(steps[:, 0])
-        self._predicted = np.concatenate([fleet, people])
-        self._contact = np.concatenate([np.full(len(fleet), 2.0 * self._radius), self._radius + radii])
+        self._predicted, self._contact = self._surroundings.live.moving.beside(fleet, self._radius)
         self._robot = np.repeat(going, self._samples)
         surroundings = self._surroundings
         field, lattice, motion = surroundings.fields, surroundings.lattice, surroundings.motion

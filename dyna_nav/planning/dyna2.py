@@ -176,7 +176,7 @@ class Dyna2:
         )  # fmt: skip
         self.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
-        self._expect()
+        self._expected, self._contact = live.moving.beside(self.forecast.expected[:, :, :2], self._radius)
         self._active, actions = np.flatnonzero(state.planned), len(self.actions)
         self._model_calls, self._rollouts, self._cut = 0, 0, False
         self._uncertainty = np.zeros((self.robots, actions))
@@ -185,13 +185,6 @@ class Dyna2:
         if not self._active.size:
             return
         self._doubts = np.zeros((self.robots, actions))
-
-    def _expect(self) -> None:
-        """Where everybody is expected who can be touched, step by step: the fleet, and what moves beside it."""
-        fleet = self.forecast.expected[:, :, :2]
-        others, radii = self._live.moving.expected(np.arange(fleet.shape[1]) * STEP)
-        self._expected = np.concatenate([fleet, others])
-        self._contact = np.concatenate([np.full(self.robots, 2.0 * self._radius), self._radius + radii])
 
     def _start(self, share: int) -> None:
         """Put the rollouts of all planned robots, ``share`` for each or few more, at the states the robots are in.

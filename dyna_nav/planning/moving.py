@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dyna_nav.mdp import STEP
 from dyna_nav.parameters import parameter
 
 _SURPRISE = 9.2  # squared normalised innovation that a motion as expected exceeds in 1 of 100 cases (chi^2, 2 dof)
@@ -119,10 +120,14 @@ class _Track:
         gone = math.dist(self.position, self._discovered)
         return self._entered > self._config.entered or gone > 2.0 * self._widest + _GONE
 
-    def doubt(self, time: float) -> float:
-        """Two standard deviations of where it is at a time [s]."""
-        ahead = max(time - self.time, 0.0)
-        return 2.0 * math.sqrt(self._pp + ahead * (2.0 * self._pv + ahead * self._vv))
+    @property
+    def room(self) -> float:
+        """Radius of the room that it takes around its middle [m]."""
+        return max(self.radius, self._config.least_radius)
+
+    def doubt(self, ahead: np.ndarray) -> np.ndarray:
+        """Standard deviation [t] of where it is at times ahead [t] of the track's own [m], [s]."""
+        return np.sqrt(self._pp + ahead * (2.0 * self._pv + ahead * self._vv))
 
     @property
     def age(self) -> float:
@@ -146,9 +151,8 @@ class _Track:
     def reach(self, ahead: np.ndarray) -> np.ndarray:
         """Distance [t] from the expected middle within which all of it is [m], at times ahead [t] [s]."""
         config = self._config
-        spread = np.sqrt(self._pp + ahead * (2.0 * self._pv + ahead * self._vv))
-        return max(self.radius, config.least_radius) + np.minimum(
-            config.caution * spread, 2.0 * config.noise + config.fastest * ahead
+        return self.room + np.minimum(
+            config.caution * self.doubt(ahead), config.caution * config.noise + config.fastest * ahead
         )
 
 
@@ -176,7 +180,7 @@ class MovingObstacles:
         new = time > self._scan_time.get(robot, -math.inf) + 1e-3
         self._scan_time[robot] = time
         for track, members in self._matched(time, viewpoint, returns):
-            known = config.least_radius if track is None else max(track.radius, config.least_radius)
+            known = config.least_radius if track is None else track.room
             middle, radius = _disc(viewpoint, returns[members], known)
             if track is None:
                 if not new or len(members) < 2 or 2.0 * radius > config.extent:
@@ -207,7 +211,16 @@ class MovingObstacles:
         """
         tracks = self._watched()
         middles = np.array([track.expected(times) for track in tracks]).reshape(-1, len(times), 2)
-        return middles, np.array([max(track.radius, self._config.least_radius) for track in tracks])
+        return middles, np.array([track.room for track in tracks])
+
+    def beside(self, fleet: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+        """Whom a robot may touch: where the fleet is expected [robots, t, 2] at each step, and what else may move.
+
+        Positions [robots + m, t, 2] (map frame), the fleet's first, and the distances [robots + m] of their middles
+        from that of a robot of a radius which touches them; all [m].
+        """
+        others, radii = self.expected(np.arange(fleet.shape[1]) * STEP)
+        return np.concatenate([fleet, others]), radius + np.concatenate([np.full(len(fleet), radius), radii])
 
     def possible(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where something of what may move can be: within reach [k, t] of middles [k, t, 2] (map frame), all [m].
@@ -219,7 +232,7 @@ class MovingObstacles:
         walking = [track for track in tracks if track.moves]
         middles = [track.expected(times) for track in tracks] + [track.expected(0.0 * times) for track in walking]
         reach = [track.reach(times) for track in tracks]
-        reach += [max(t.radius, self._config.least_radius) + self._config.turning * times for t in walking]
+        reach += [track.room + self._config.turning * times for track in walking]
         return np.array(middles).reshape(-1, len(times), 2), np.array(reach).reshape(-1, len(times))
 
     def _watched(self) -> list[_Track]:
@@ -238,7 +251,8 @@ class MovingObstacles:
         taken: dict[int, np.ndarray] = {}
         if tracks and clusters:
             places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
-            radii, doubt = np.array([t.radius for t in tracks]), np.array([t.doubt(time) for t in tracks])
+            radii = np.array([t.radius for t in tracks])
+            doubt = self._config.caution * np.array([t.doubt(max(time - t.time, 0.0)) for t in tracks])
             least = self._config.least_radius
             middles = np.array([_disc(viewpoint, returns[cluster], least)[0] for cluster in clusters])
             off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt

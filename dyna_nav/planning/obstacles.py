@@ -19,7 +19,6 @@ from dyna_nav.planning.moving import MovingConfig, MovingObstacles
 from dyna_nav.site import Site
 
 SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
-_FREE = 1e5  # a cell that holds time - _FREE was seen free at that time [s]; -inf: never seen
 _LATELY = 1.0  # who is where it was free since then has come there [s]
 _NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
 
@@ -72,7 +71,7 @@ def _unexplained(
         if not known:
             returns[count, 0], returns[count, 1] = x, y
             col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
-            entered[count] = seen[row, col] < 0.0 and seen[row, col] + _FREE > time - _LATELY
+            entered[count] = seen[row, col] < 0.0 and -seen[row, col] > time - _LATELY
             count += 1
     return count
 
@@ -81,7 +80,8 @@ def _unexplained(
 def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radius, returns, marked):
     """Enter one scan: clear the cells along each beam, then mark those that hold returns [k, 2] (map frame [m]).
 
-    Flat indices of marked cells are written to marked [k]; returns how many.
+    seen [rows, cols]: the time > 0 [s] at which something was last seen in a cell, or minus the time at which it was
+    seen free; -inf: nobody has looked. Flat indices of marked cells are written to marked [k]; returns how many.
 
     First all beams clear, then all mark: a beam that grazes an obstacle must not wipe out what its neighbour hit.
     """
@@ -97,7 +97,7 @@ def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radi
             col = int((pose[0] + distance * cos - origin_x) / cell)
             row = int((pose[1] + distance * sin - origin_y) / cell)
             if 0 <= row < rows and 0 <= col < cols:
-                seen[row, col] = time - _FREE
+                seen[row, col] = -time
             distance += cell
     count = 0
     for k in range(returns.shape[0]):
@@ -178,8 +178,8 @@ class LiveMap:
     def update(self, observation: Observation, present: np.ndarray) -> None:
         """Enter the scans of the robots that are present (bool [n]) and lower the clearance around what remains."""
         if self._start is None:
-            self._start = observation.time
-        time = observation.time - self._start  # float32 keeps milliseconds only when time starts at zero
+            self._start = observation.time - 1.0
+        time = observation.time - self._start  # float32 keeps milliseconds only when time starts near zero
         poses = observation.pose[present]
         limits = np.array([self._config.explained, self._config.reach])
         angles, reach = observation.scan_angles, min(self._config.reach, observation.scan_max)
@@ -200,7 +200,7 @@ class LiveMap:
             candidates.append(marked[:count].copy())
         self.moving.forget(observation.time)
         cells = np.unique(np.concatenate(candidates))
-        self._cells = cells[self._seen.reshape(-1)[cells] > time - self._config.memory]
+        self._cells = cells[self._seen.reshape(-1)[cells] > max(time - self._config.memory, 0.0)]
         row, col = np.divmod(self._cells, self._seen.shape[1])
         self.obstacles = np.stack([col + 0.5, row + 0.5], axis=1) * self.cell + self.origin
         self.returns = [_returns(observation, robot) for robot in range(len(observation.pose))]
