@@ -150,7 +150,7 @@ def test_a_scan_that_comes_again_tells_nothing_new():
     ("width", "entered", "moves"), [(0.4, 0.5, True), (0.4, 0.0, False), (1.2, 0.5, False), (1.2, 1.0, True)]
 )
 def test_what_is_wide_moves_only_if_nearly_all_of_it_is_where_it_was_free(width, entered, moves):
-    """Half a pallet comes into view, or is hidden: its middle moves, and along its side cells seem to have been free."""
+    """Half a pallet comes into view, or is hidden: its middle moves, and beside it cells seem to have been free."""
     things, across = MovingObstacles(MovingConfig()), np.linspace(-0.5, 0.5, 20)
     for time in np.arange(0.0, 0.65, STEP):
         returns = np.stack([np.full(20, 3.0 + 1.0 * time), width * across], axis=1)
