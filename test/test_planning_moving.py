@@ -13,8 +13,9 @@ from laser_worlds import seen
 from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import STEP
-from dyna_nav.planning.moving import MovingConfig, MovingObstacles
+from dyna_nav.planning.moving import MovingObstacles
 from dyna_nav.planning.obstacles import LiveMap
+from dyna_nav.planning.track import MovingConfig
 
 FLOOR = hall(16, 12)
 ROBOT = (4.0, 6.0, 0.0)
@@ -154,9 +155,30 @@ def test_what_is_wide_moves_only_if_nearly_all_of_it_is_where_it_was_free(width,
     things, across = MovingObstacles(MovingConfig()), np.linspace(-0.5, 0.5, 20)
     for time in np.arange(0.0, 0.65, STEP):
         returns = np.stack([np.full(20, 3.0 + 1.0 * time), width * across], axis=1)
-        things.see(0, time, np.zeros(2), returns, np.arange(20) < 20 * entered)
+        things.see(0, time, np.zeros(2), returns, np.arange(20) < 20 * entered, np.zeros(20, bool))
         things.forget(time)
     assert len(things) == moves
+
+
+def test_what_is_known_to_stand_comes_into_view_again_as_what_it_is():
+    """A pallet that was looked away from for longer than tracks are kept is no newcomer."""
+    watch, pallet = Watch(), ((9.0, 6.0), (0.0, 0.0))
+    watch.follow(1.0, pallet)
+    watch.live.moving.forget(watch.time + 2.0)
+    watch.time += 2.0
+    watch.look((9.0, 6.0, RADIUS))
+    assert len(watch.live.moving) == 0
+    watch.look((9.0, 6.0, RADIUS), (7.0, 6.8, RADIUS))  # a newcomer is one
+    assert len(watch.live.moving) == 1
+
+
+def test_who_was_known_to_stand_and_walks_on_when_seen_again_is_followed():
+    watch = Watch()
+    watch.follow(1.0, ((9.0, 6.0), (0.0, 0.0)))
+    watch.time += 2.0
+    (place,) = watch.follow(1.0, ((9.0, 6.0), (0.0, 1.0)))
+    assert len(watch.live.moving) == 1
+    assert np.hypot(*(watch.expected[0, -1] - place - (0.0, 1.0))) < 0.3
 
 
 def test_two_tracks_of_one_thing_become_one():

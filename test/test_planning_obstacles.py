@@ -14,8 +14,8 @@ from laser_worlds import ANGLES
 from planning_worlds import MODEL, hall
 
 from dyna_nav.controller import Observation
-from dyna_nav.planning.moving import MovingConfig
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig, clearance_at
+from dyna_nav.planning.track import MovingConfig
 
 SITE = hall(12, 8, [(5, 6, 7, 8)])
 AT_ONCE = MovingConfig(settled=0.0)  # what is seen is taken to stand at first sight

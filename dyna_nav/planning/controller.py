@@ -21,11 +21,11 @@ from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config
 from dyna_nav.planning.fleet_state import FleetState
 from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
-from dyna_nav.planning.moving import MovingConfig
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
 from dyna_nav.planning.potential import Lattice, PotentialConfig
 from dyna_nav.planning.routes import Routes
 from dyna_nav.planning.standing import BrokenDown
+from dyna_nav.planning.track import MovingConfig
 from dyna_nav.planning.vigilance import Assessment, Vigilance
 from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 from dyna_nav.safety.deadline import SteadyClock

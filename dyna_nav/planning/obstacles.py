@@ -15,7 +15,8 @@ from numba import njit
 
 from dyna_nav.controller import Observation
 from dyna_nav.parameters import parameter
-from dyna_nav.planning.moving import MovingConfig, MovingObstacles
+from dyna_nav.planning.moving import MovingObstacles
+from dyna_nav.planning.track import MovingConfig
 from dyna_nav.site import Site
 
 SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
@@ -50,14 +51,17 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
 @njit(cache=True, nogil=True)
 def _unexplained(
     seen, time, origin_x, origin_y, cell, static, resolution, pose, others, scan, angles, scan_max, radius, limits,
-    returns, entered,
+    returns, entered, marked,
 ):  # fmt: skip
     """Write the returns of one scan that neither map nor fleet explains, returns [beams, 2] (map frame [m]); how many.
 
-    pose [3] and others [k, 2 or 3] of the fleet in the map frame; limits: explained and reach of ObstacleConfig [m].
+    pose [3] and others [k, 2 or 3] of the fleet in the map frame; limits: explained and reach of ObstacleConfig [m] and
+    its memory [s].
     entered bool [beams]: the return lies where it was free a moment ago, and not merely where nobody could see.
+    marked bool [beams]: it lies where something is known to stand, or beside it.
     """
-    explained, reach = limits[0], limits[1]
+    explained, reach, memory = limits[0], limits[1], limits[2]
+    rows, cols = seen.shape
     count = 0
     for beam in range(angles.size):
         measured = scan[beam]
@@ -72,16 +76,18 @@ def _unexplained(
             returns[count, 0], returns[count, 1] = x, y
             col, row = int((x - origin_x) / cell), int((y - origin_y) / cell)
             entered[count] = seen[row, col] < 0.0 and -seen[row, col] > time - _LATELY
+            beside = seen[max(row - 1, 0) : min(row + 2, rows), max(col - 1, 0) : min(col + 2, cols)]
+            marked[count] = beside.max() > max(time - memory, 0.0)
             count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
-def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radius, returns, marked):
+def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radius, returns, cells):
     """Enter one scan: clear the cells along each beam, then mark those that hold returns [k, 2] (map frame [m]).
 
     seen [rows, cols]: the time > 0 [s] at which something was last seen in a cell, or minus the time at which it was
-    seen free; -inf: nobody has looked. Flat indices of marked cells are written to marked [k]; returns how many.
+    seen free; -inf: nobody has looked. Flat indices of marked cells are written to cells [k]; returns how many.
 
     First all beams clear, then all mark: a beam that grazes an obstacle must not wipe out what its neighbour hit.
     """
@@ -104,7 +110,7 @@ def _enter(seen, time, origin_x, origin_y, cell, pose, scan, angles, reach, radi
         col, row = int((returns[k, 0] - origin_x) / cell), int((returns[k, 1] - origin_y) / cell)
         if 0 <= row < rows and 0 <= col < cols:
             seen[row, col] = time
-            marked[count] = row * cols + col
+            cells[count] = row * cols + col
             count += 1
     return count
 
@@ -181,23 +187,26 @@ class LiveMap:
             self._start = observation.time - 1.0
         time = observation.time - self._start  # float32 keeps milliseconds only when time starts near zero
         poses = observation.pose[present]
-        limits = np.array([self._config.explained, self._config.reach])
+        limits = np.array([self._config.explained, self._config.reach, self._config.memory])
         angles, reach = observation.scan_angles, min(self._config.reach, observation.scan_max)
         scanned = np.broadcast_to(observation.time - observation.scan_age, len(present))
-        candidates, marked = [self._cells], np.empty(len(angles), np.int64)
-        found, entered = np.empty((len(angles), 2)), np.empty(len(angles), bool)
+        candidates, cells = [self._cells], np.empty(len(angles), np.int64)
+        found, (entered, marked) = np.empty((len(angles), 2)), np.empty((2, len(angles)), bool)
         for k, robot in enumerate(np.flatnonzero(present)):
             pose, scan = observation.pose[robot], observation.scan[robot]
             count = _unexplained(
                 self._seen, time, *self.origin, self.cell, self._static, self.resolution, pose,
                 np.delete(poses, k, axis=0), scan, angles, observation.scan_max, self._radius, limits, found, entered,
+                marked,
             )  # fmt: skip
-            restless = self.moving.see(int(robot), scanned[robot], pose[:2], found[:count], entered[:count])
+            restless = self.moving.see(
+                int(robot), scanned[robot], pose[:2], found[:count], entered[:count], marked[:count]
+            )
             stays = np.ascontiguousarray(found[:count][~restless])
             count = _enter(
-                self._seen, time, *self.origin, self.cell, pose, scan, angles, reach, self._radius, stays, marked
+                self._seen, time, *self.origin, self.cell, pose, scan, angles, reach, self._radius, stays, cells
             )
-            candidates.append(marked[:count].copy())
+            candidates.append(cells[:count].copy())
         self.moving.forget(observation.time)
         cells = np.unique(np.concatenate(candidates))
         self._cells = cells[self._seen.reshape(-1)[cells] > max(time - self._config.memory, 0.0)]
