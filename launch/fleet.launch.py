@@ -9,6 +9,7 @@ from launch.events import Shutdown
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
+from dyna_nav.nodes.launch_arguments import log_level, truth, whole_number
 from dyna_nav.nodes.robot_names import check_robot_names
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
@@ -26,7 +27,7 @@ ARGUMENTS = (
     ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
     ("use_sim_time", LaunchConfiguration("simulate"), "take the time from /clock (default: as simulate)"),
     ("seed", "0", "seed of places, trips, noise and people"),
-    ("log_level", "info", "debug, info, warn or error"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
     ("params_file", PARAMETERS, "parameter file of all nodes"),
 )
 
@@ -47,13 +48,10 @@ def nodes(context) -> list:
     if site != "default" and not site.startswith("random:"):
         site = str(Path(site).resolve())
     names = robot_names(value["robots"])
-    time = {"use_sim_time": value["use_sim_time"].lower() in ("true", "1")}  # as IfCondition reads simulate
-    for name in ("seed", "people"):
-        if not value[name].isdecimal():
-            raise ValueError(f"launch argument {name} is {value[name]!r}; give a whole number, not negative")
-    people = {"people": int(value["people"])}
-    seed = {"seed": int(value["seed"])}
-    simulate = IfCondition(value["simulate"])
+    seed, people = ({name: whole_number(name, value[name])} for name in ("seed", "people"))
+    simulate = IfCondition(str(truth("simulate", value["simulate"])))
+    time = {"use_sim_time": truth("use_sim_time", value["use_sim_time"])}
+    level = log_level(value["log_level"])
 
     def node(executable: str, parameters: dict, **options) -> Node:
         return Node(
@@ -61,7 +59,7 @@ def nodes(context) -> list:
             executable=executable,
             name=executable,
             parameters=[value["params_file"], parameters],
-            arguments=["--ros-args", "--log-level", value["log_level"]],
+            arguments=["--ros-args", "--log-level", level],
             output="screen",
             **options,
         )

@@ -7,6 +7,9 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
+from dyna_nav.nodes.launch_arguments import log_level, truth
+from dyna_nav.nodes.robot_names import check_robot_names
+
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "robot.yaml")
 
 ENVIRONMENT = {  # unless the user says otherwise
@@ -19,7 +22,7 @@ ARGUMENTS = (
     ("map", "", "path of the site's map_server yaml"),
     ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
     ("use_sim_time", "false", "take the time from /clock"),
-    ("log_level", "info", "debug, info, warn or error"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
     ("params_file", PARAMETERS, "parameter file of both nodes"),
 )
 
@@ -29,7 +32,9 @@ def nodes(context) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     if not value["map"]:
         raise ValueError("launch argument map is missing; give the path of the site's map_server yaml: map:=hall.yaml")
-    common = {"robots": [value["namespace"]], "use_sim_time": value["use_sim_time"].lower() in ("true", "1")}
+    check_robot_names([value["namespace"]])  # here, because a gate that refuses it would be started again and again
+    common = {"robots": [value["namespace"]], "use_sim_time": truth("use_sim_time", value["use_sim_time"])}
+    level = log_level(value["log_level"])
     planner = {**common, "map": str(Path(value["map"]).resolve()), "model": value["model"]}
 
     def node(executable: str, parameters: dict) -> Node:
@@ -38,7 +43,7 @@ def nodes(context) -> list:
             executable=executable,
             name=executable,
             parameters=[value["params_file"], parameters],
-            arguments=["--ros-args", "--log-level", value["log_level"]],
+            arguments=["--ros-args", "--log-level", level],
             output="screen",
             respawn=True,
             respawn_delay=0.5,

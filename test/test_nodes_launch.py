@@ -60,14 +60,22 @@ def test_robots_are_counted_or_named():
         module.robot_names("r1,7a")
 
 
-def test_a_seed_is_a_number():
-    with pytest.raises(ValueError, match="launch argument seed is 'abc'; give a whole number"):
-        nodes("fleet.launch.py", seed="abc")
-
-
-def test_people_are_counted():
-    with pytest.raises(ValueError, match="launch argument people is 'some'; give a whole number"):
-        nodes("fleet.launch.py", people="some")
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("fleet.launch.py", {"seed": "abc"}, "seed is 'abc'; give a whole number"),
+        ("fleet.launch.py", {"people": "some"}, "people is 'some'; give a whole number"),
+        ("fleet.launch.py", {"simulate": "maybe"}, "simulate is 'maybe'; give true or false"),
+        ("fleet.launch.py", {"use_sim_time": "yes"}, "use_sim_time is 'yes'; give true or false"),
+        ("fleet.launch.py", {"log_level": "loud"}, "log_level is 'loud'; give one of debug"),
+        ("robot.launch.py", {"use_sim_time": "yes"}, "use_sim_time is 'yes'; give true or false"),
+        ("robot.launch.py", {"log_level": "loud"}, "log_level is 'loud'; give one of debug"),
+        ("robot.launch.py", {"namespace": "robot 1"}, "'robot 1', which cannot be a ROS namespace"),
+    ],
+)
+def test_a_bad_argument_is_refused_before_anything_starts(name, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        nodes(name, **{"map": "hall.yaml", **arguments})
 
 
 @pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
