@@ -9,12 +9,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-import multiprocessing
 import os
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from dyna_nav.evaluation.workers import run_jobs
 from dyna_nav.share import share_roots
 from dyna_nav.whole_file import make_folder
 
@@ -117,14 +116,19 @@ class SpokenProgress(Progress):
 
 
 def parallel(function, calls: list[tuple], processes: int, progress: Progress, title: str) -> list:
-    """Call function with each tuple of arguments in processes of their own; results in the order of calls."""
+    """Call function with each tuple of arguments in processes of their own; results in the order of calls.
+
+    An interrupt ends them at once: what was not finished is made anew by the next run.
+    """
     task = progress.add_task(title, total=len(calls), note="")
     began = time.monotonic()
-    results: list = [None] * len(calls)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
-        futures = {pool.submit(function, *arguments): k for k, arguments in enumerate(calls)}
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            progress.update(task, advance=1, note=f"{(time.monotonic() - began):.0f} s")
-    return results
+
+    def count(_: object) -> None:
+        progress.update(task, advance=1, note=f"{(time.monotonic() - began):.0f} s")
+
+    return run_jobs(_call, [(function, arguments) for arguments in calls], processes, lambda: None, count)
+
+
+def _call(job: tuple[Callable, tuple], _: Callable[[], None]) -> object:
+    function, arguments = job
+    return function(*arguments)

@@ -1,0 +1,43 @@
+"""Training's processes as a person at a terminal meets them: gone when interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ENDLESS = """
+import time
+
+from rich.progress import Progress
+
+from dyna_nav.world_model.train_command import parallel
+
+
+def collect(number):
+    print("begun", flush=True)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    with Progress(disable=True) as progress:
+        parallel(collect, [(number,) for number in range(8)], 2, progress, "collecting")
+"""
+
+
+def test_ctrl_c_ends_all_processes_and_begins_nothing_more(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    running = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    assert [running.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    more, _ = running.communicate(timeout=20)  # the pipe closes when the last of them has ended
+    assert running.returncode != 0
+    assert more == ""
