@@ -1,5 +1,6 @@
 """A fleet: planner and velocity gate, and with simulate:=true the warehouse, its dispatcher and its map."""
 
+from os.path import expanduser
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -46,7 +47,7 @@ def nodes(context) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     site = value["map"]
     if site != "default" and not site.startswith("random:"):
-        site = str(Path(site).resolve())
+        site = str(Path(site).expanduser().resolve())
     names = robot_names(value["robots"])
     seed, people = ({name: whole_number(name, value[name])} for name in ("seed", "people"))
     simulate = IfCondition(str(truth("simulate", value["simulate"])))
@@ -67,7 +68,7 @@ def nodes(context) -> list:
     fleet = {"robots": names, "map": site}
     safe = {"respawn": True, "respawn_delay": 0.5}  # robots stand while one of these is away
     return [
-        node("planner", {**fleet, **seed, **time, "model": value["model"]}, **safe),
+        node("planner", {**fleet, **seed, **time, "model": expanduser(value["model"])}, **safe),
         node("velocity_gate", {"robots": names, **time}, **safe),
         node("simulator", {**fleet, **seed, **people}, condition=simulate, on_exit=EmitEvent(event=Shutdown())),
         node("dispatcher", {**fleet, **seed, **time}, condition=simulate),

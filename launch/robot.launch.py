@@ -1,5 +1,6 @@
 """One real robot: planner and velocity gate only; its base, laser and localisation are started elsewhere."""
 
+from os.path import expanduser
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -35,7 +36,7 @@ def nodes(context) -> list:
     check_robot_names([value["namespace"]])  # here, because a gate that refuses it would be started again and again
     common = {"robots": [value["namespace"]], "use_sim_time": truth("use_sim_time", value["use_sim_time"])}
     level = log_level(value["log_level"])
-    planner = {**common, "map": str(Path(value["map"]).resolve()), "model": value["model"]}
+    planner = {**common, "map": str(Path(value["map"]).expanduser().resolve()), "model": expanduser(value["model"])}
 
     def node(executable: str, parameters: dict) -> Node:
         return Node(

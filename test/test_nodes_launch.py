@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 launch = pytest.importorskip("launch")
-pytest.importorskip("launch_ros")
+evaluate_parameters = pytest.importorskip("launch_ros.utilities").evaluate_parameters
 
 FOLDER = Path(__file__).resolve().parent.parent / "launch"
 
@@ -76,6 +76,14 @@ def test_robots_are_counted_or_named():
 def test_a_bad_argument_is_refused_before_anything_starts(name, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         nodes(name, **{"map": "hall.yaml", **arguments})
+
+
+@pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
+def test_a_tilde_is_the_home_because_no_shell_reads_it_there(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    planner = nodes(name, map="~/hall.yaml", model="~/bundle")[0]
+    *_, given = evaluate_parameters(launch.LaunchContext(), planner._Node__parameters)
+    assert (given["map"], given["model"]) == ("/home/somebody/hall.yaml", "/home/somebody/bundle")
 
 
 @pytest.mark.parametrize("name", ["fleet.launch.py", "robot.launch.py"])
