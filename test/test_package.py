@@ -71,6 +71,16 @@ def test_the_wheel_carries_models_config_and_launch_files():
         assert name in listing
 
 
+def test_every_ros_package_that_is_imported_is_a_dependency():
+    sources = [*ROOT.glob("dyna_nav/**/*.py"), *ROOT.glob("launch/*.py")]
+    imports = re.compile(
+        r"^\s*(?:from|import) (rclpy|launch\w*|builtin_interfaces|\w+_interfaces|\w+_msgs|\w+_srvs)\b", re.M
+    )
+    imported = {name for source in sources for name in imports.findall(source.read_text(encoding="utf-8"))}
+    described = {entry.text for entry in ElementTree.parse(ROOT / "package.xml").getroot().iter("exec_depend")}
+    assert imported - described == set()
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_the_parameter_tables_are_up_to_date(name):
     page = (ROOT / name).read_text(encoding="utf-8")
