@@ -7,7 +7,7 @@ import pytest
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
-from dyna_nav.nodes.controllers import PlainController, load_controller
+from dyna_nav.nodes.controllers import PlainController, load_controller, memory_folder
 from dyna_nav.nodes.planner_parameters import PlannerNodeConfig
 from dyna_nav.planning import PlannerConfig
 from dyna_nav.site import resolve_site
@@ -64,3 +64,12 @@ def test_a_class_that_answers_with_something_else_is_told_so(site):
 def test_what_is_no_controller_is_refused_in_one_sentence(site, name, says):
     with pytest.raises(ValueError, match=says):
         load_controller(PlannerNodeConfig(controller=name), PlannerConfig(), site, RobotModel())
+
+
+@pytest.mark.parametrize("home", [None, ""])
+def test_an_empty_ros_home_is_none(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ROS_HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("ROS_HOME", home)
+    assert memory_folder("") == tmp_path / ".ros" / "dyna_nav" / "memory"

@@ -107,5 +107,5 @@ def memory_folder(text: str) -> Path | None:
     """The folder that parameter ``memory`` names; None for ``none``."""
     if text == "none":
         return None
-    ros_home = Path(os.environ.get("ROS_HOME", Path.home() / ".ros"))
+    ros_home = Path(os.environ.get("ROS_HOME") or Path.home() / ".ros")
     return Path(text) if text else ros_home / "dyna_nav" / "memory"
