@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import LaserScan
+from simulation_worlds import hall, station
 
 from dyna_nav.mdp import wrap_angle
 from dyna_nav.nodes.child_process import free_domain, is_free, ros_environment
@@ -296,6 +297,28 @@ def test_a_station_that_was_not_reached_is_tried_again_after_another_was(site):
     fleet.step()
     fleet.step(1.1)
     assert fleet.stream.states() == ["to charger"]
+
+
+def test_who_stands_at_the_only_other_station_tries_again_what_it_did_not_reach():
+    two = hall(
+        stations=[station("dock", 3.0, 3.0), station("shelf", 15.0, 7.0, "rack"), station("c", 3.0, 8.0, "charger")]
+    )
+    fleet = Fleet(two, 1, trip_timeout=10.0)
+    fleet.step()
+    fleet.arrive()
+    fleet.step()
+    fleet.step(1.1)
+    assert fleet.stream.workers[0].trip.station.name == "shelf"
+    for _ in range(3):
+        fleet.step(10.1)
+    assert [trip.station for trip in fleet.stream.failed] == ["shelf", "shelf"]
+
+
+def test_stations_that_one_robot_blocks_at_once_count_for_one():
+    """Sent to one of them, it would wait at the other for ever."""
+    crowded = hall(stations=[station("dock", 3.0, 3.0), station("shelf", 3.2, 3.0, "rack")])
+    with pytest.raises(ValueError, match="2 pick and rack stations, too near to each other to count for more than 1"):
+        TripStream(crowded, 1, TripConfig())
 
 
 def test_more_robots_than_stations_are_refused_in_one_sentence(site):

@@ -6,6 +6,7 @@ robots are sent to one station. Nothing here knows of ROS or of the wall clock; 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,9 +95,11 @@ class TripStream:
         }
         self.chargers = [station for station in self.site.stations if station.kind == "charger"]
         workplaces = [station for station in self.site.stations if station.kind != "charger"]
-        if len(workplaces) < self.robots + 1:
+        if (places := _places(workplaces)) < self.robots + 1:
+            near = f", too near to each other to count for more than {places} (they must lie {HOLDING:g} m apart)"
             raise ValueError(
-                f"site {self.site.name} has {len(workplaces)} pick and rack stations; "
+                f"site {self.site.name} has {len(workplaces)} pick and rack stations"
+                f"{near if places < len(workplaces) else ''}; "
                 f"{self.robots} robots need at least {self.robots + 1}: add stations or take fewer robots"
             )
 
@@ -186,6 +189,9 @@ class TripStream:
                 self.begun += 1
                 worker.trip = Trip(self.begun, station, now, length / self.robot_model.max_speed)
                 return
+        worker.avoid = (
+            ""  # nothing else is free: what it failed to reach is tried again rather than waited for for ever
+        )
 
     def _ways(self, robot: int, poses: np.ndarray, stations: list[Station]) -> list[tuple[Station, float]]:
         """The stations that are free for this robot and reachable, each with the length of the way [m].
@@ -206,3 +212,12 @@ class TripStream:
     def _length(self, pose: np.ndarray, station: Station) -> float:
         """Length [m] of the shortest way from a pose to a station; inf when there is none."""
         return distance_at(self.site, self._distances[station.name], pose[:2])
+
+
+def _places(stations: list[Station]) -> int:
+    """How many of the stations, taken in their order, can have a robot each without keeping others from the rest."""
+    kept: list[Station] = []
+    for station in stations:
+        if all(math.hypot(station.x - other.x, station.y - other.y) >= HOLDING for other in kept):
+            kept.append(station)
+    return len(kept)
