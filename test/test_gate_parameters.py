@@ -11,7 +11,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from dyna_nav.nodes.parameters import declare_parameters
+from dyna_nav.nodes.parameters import declare_parameters, keep_parameters
 from dyna_nav.nodes.process import warn_of_unknown_parameters
 from dyna_nav.parameters import parameter
 
@@ -125,3 +125,14 @@ def test_setting_a_declared_parameter_out_of_range_is_refused_by_ros(make_node):
     node = make_node()
     declare_parameters(node, Outer)
     assert not node.set_parameters([Parameter("rate", value=500.0)])[0].successful
+
+
+def test_a_parameter_that_nobody_would_read_again_cannot_be_set(make_node):
+    node, reasons = make_node(), ["read at configure"]
+    declare_parameters(node, Outer)
+    keep_parameters(node, lambda: reasons[-1])
+    answer = node.set_parameters([Parameter("rate", value=50.0)])[0]
+    assert (answer.successful, answer.reason) == (False, "rate: read at configure")
+    assert node.set_parameters([Parameter("use_sim_time", value=True)])[0].successful
+    reasons.append("")  # in force no more
+    assert node.set_parameters([Parameter("rate", value=50.0)])[0].successful

@@ -14,6 +14,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from ros_harness import ROOT, RosHarness, ros_environment
 from sensor_msgs.msg import LaserScan
@@ -292,6 +294,16 @@ def test_a_parameter_out_of_range_is_one_sentence_and_exit_status_2(ros):
     assert gate.wait() == 2
     assert "parameter gate.command_timeout is 3.0; it must lie in [0.05, 0.45]" in gate.output
     assert "Traceback" not in gate.output
+
+
+def test_a_margin_cannot_be_set_to_no_effect(ros):
+    ros.start(GATE, parameters={"robots": ["r1"]})
+    client = ros.node.create_client(SetParameters, "/velocity_gate/set_parameters")
+    ros.wait_for(client.service_is_ready, "the gate's parameter service")
+    wish = Parameter("gate.margin", value=0.3).to_parameter_msg()
+    answer = client.call_async(SetParameters.Request(parameters=[wish]))
+    ros.wait_for(answer.done, "the answer")
+    assert answer.result().results[0].reason.startswith("gate.margin: read when the node starts")
 
 
 def test_the_process_loads_neither_learning_nor_compilers(ros):

@@ -105,10 +105,12 @@ def set_parameter(robots, name, value):
     text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
     answer = client.call_async(SetParameters.Request(parameters=[Parameter(name=name, value=text)]))
     robots.ros.wait_for(answer.done, "the parameter")
+    return answer.result().results[0]
 
 
 def test_the_lifecycle_stops_refuses_and_drives_again(robots):
     robots.drives("r1")
+    assert "map: read at configure" in set_parameter(robots, "map", "/nowhere/hall.yaml").reason
     assert transition(robots, Transition.TRANSITION_DEACTIVATE)
     robots.stands("r1")
     assert transition(robots, Transition.TRANSITION_CLEANUP)

@@ -6,7 +6,8 @@ Typical use, in the constructor of a plain node or in ``on_configure`` of a life
     model = declare_parameters(self, RobotModel, prefix="robot")     # parameters "robot.radius", ...
 
 Calling it again reads the present values anew, so a lifecycle node may be configured, refused, corrected with
-``ros2 param set`` and configured once more.
+``ros2 param set`` and configured once more. Once they are in force, :func:`keep_parameters` has ROS refuse a change
+that nobody would read.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import array
 import dataclasses
 import sys
 import typing
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -59,6 +61,21 @@ def declare_parameters(
     config = _read(node, config_class, prefix)
     check(config, prefix)
     return config
+
+
+def keep_parameters(node: Node, why: Callable[[], str]) -> None:
+    """From now on refuse to set a parameter while ``why()`` says why, rather than accept what has no effect.
+
+    A person who has "successfully" set a margin takes it for kept. ``use_sim_time`` is ROS's own, and can be set.
+    """
+
+    def answer(parameters: list[Parameter]) -> SetParametersResult:
+        names = [parameter.name for parameter in parameters if parameter.name != "use_sim_time"]
+        if not names or not (reason := why()):
+            return SetParametersResult(successful=True)
+        return SetParametersResult(successful=False, reason=f"{', '.join(names)}: {reason}")
+
+    node.add_on_set_parameters_callback(answer)
 
 
 def _declare(node: Node, config_class: type, prefix: str, defaults: Any) -> None:

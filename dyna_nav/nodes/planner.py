@@ -24,6 +24,7 @@ from dyna_nav.nodes.cycle import SCAN_ANGLES, Cycles
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.goals import Goals
 from dyna_nav.nodes.inbox import ClockOnDemand
+from dyna_nav.nodes.parameters import keep_parameters
 from dyna_nav.nodes.planner_parameters import read_parameters
 from dyna_nav.nodes.planner_reports import PlannerReports, planner_report_of
 from dyna_nav.nodes.process import serve
@@ -32,6 +33,7 @@ from dyna_nav.nodes.robot_port import RobotPort
 from dyna_nav.nodes.transitions import loudly, refusable
 from dyna_nav.site import resolve_site
 
+READ_AT_CONFIGURE = "read at configure; deactivate and clean up the planner, set it, and configure again"
 DIAGNOSTICS_PERIOD = 1.0  # [s]; a change of a robot's state is told at once
 
 
@@ -47,6 +49,7 @@ class Planner(ClockOnDemand, LifecycleNode):
         self._reports = PlannerReports(self, lambda: planner_report_of(self._lifecycle, self._cycles))
         with contextlib.suppress(ValueError):  # refused at configure, and can be set right before
             read_parameters(self)
+        keep_parameters(self, lambda: "" if self._lifecycle == "unconfigured" else READ_AT_CONFIGURE)
         self.create_timer(DIAGNOSTICS_PERIOD, self._reports.publish, clock=self._steady)
         if self.has_parameter("autostart") and self.get_parameter("autostart").value:
             self._autostart = self.create_timer(0.0, self._start, clock=self._steady)

@@ -11,10 +11,14 @@ from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from dyna_nav.nodes.parameters import keep_parameters
+
 WAKE_UP = 0.1  # longest time until a signal is noticed while nothing arrives [s]
+READ_AT_START = "read when the node starts; set it in its parameter file and start the node again"
 USAGE_ERROR = 2  # exit status for a configuration that cannot be used
 
 
@@ -37,6 +41,8 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
     try:
         node = make_node()
         warn_of_unknown_parameters(node)
+        if not isinstance(node, LifecycleNode):  # which reads them whenever it is configured
+            keep_parameters(node, lambda: READ_AT_START)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
