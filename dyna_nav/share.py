@@ -11,10 +11,14 @@ PACKAGE = "dyna_nav"
 
 
 def share_roots() -> list[Path]:
-    """Folders that may hold the package's files, best first: checkout, sourced workspaces, this interpreter's."""
+    """Folders that may hold the package's files, best first: checkout, where this package was installed, sourced
+    workspaces, this interpreter's.
+    """
     checkout = Path(__file__).resolve().parent.parent
     roots = [checkout] if (checkout / "package.xml").is_file() else []
-    prefixes = [prefix for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    # PREFIX/lib/python3.X/site-packages/dyna_nav: the only way to find what pip installed for one user.
+    prefixes = [str(prefix) for prefix in checkout.parents[2:3]]
+    prefixes += [prefix for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     prefixes += [sysconfig.get_path("data"), sys.prefix]
     return roots + [Path(prefix) / "share" / PACKAGE for prefix in prefixes]
 

@@ -64,6 +64,13 @@ runpy.run_path("setup.py")
 """
 
 
+def test_files_are_found_where_pip_puts_them_for_one_user(monkeypatch, tmp_path):
+    home = tmp_path / ".local"
+    monkeypatch.setattr("dyna_nav.share.__file__", str(home / "lib/python3.12/site-packages/dyna_nav/share.py"))
+    (home / "share/dyna_nav/models/default").mkdir(parents=True)
+    assert share_path("models/default") == home / "share/dyna_nav/models/default"
+
+
 def test_the_wheel_carries_models_config_and_launch_files():
     command = [sys.executable, "-c", LIST_DATA_FILES]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
