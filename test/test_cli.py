@@ -171,7 +171,7 @@ def test_a_run_is_good_only_when_every_trip_was_made_without_a_collision(asked, 
 
 
 def test_a_site_too_small_for_people_is_refused_before_any_process_starts(tmp_path, capsys):
-    stations = [station("left", 1.7, 2.0), station("right", 2.3, 2.0, "rack")]
+    stations = [station("left", 1.5, 2.0), station("right", 2.5, 2.0, "rack")]
     save_map(hall(width=4.0, depth=4.0, stations=stations), tmp_path / "hall.yaml")
     assert main(["fleet", "--headless", "--map", str(tmp_path / "hall.yaml"), "--robots", "1", "--people", "1"]) == 2
     words = capsys.readouterr().err
