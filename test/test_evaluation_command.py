@@ -194,6 +194,15 @@ def test_a_worker_that_is_killed_is_named_by_its_status():
         run_jobs(kill_oneself, [1, 2, 3], 2, lambda: None, lambda result: None)
 
 
+def test_workers_never_hear_ctrl_c_and_their_parent_does_once_they_have_begun():
+    assert run_jobs(hears_interrupts, [1, 2], 2, lambda: None, lambda result: None) == [False, False]
+    assert hears_interrupts(None, None)
+
+
+def hears_interrupts(job, tell):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def kill_oneself(job, tell):
     os.kill(os.getpid(), signal.SIGKILL)
 
