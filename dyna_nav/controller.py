@@ -60,18 +60,30 @@ def make_controller(target: str, label: str = "", remedy: str = "", **options: A
     """
     label = label or target
     made = _found(target, label, remedy)
+    signature = _signature(made)
     try:
-        inspect.signature(made).bind(**options)
+        if signature is not None:
+            signature.bind(**options)
     except TypeError as error:
         raise ValueError(f"controller {label!r} cannot be made from {target}: {error}") from None
     try:
         controller = made(**options)
-    except (ValueError, OSError) as error:  # a sentence of its own; of any other mistake the traceback says more
+    except (ValueError, OSError, ImportError) as error:  # a sentence; of any other mistake the traceback says more
         raise ValueError(f"controller {label!r} cannot be made: {error}") from error
+    except SystemExit as error:
+        raise ValueError(f"controller {label!r} cannot be made: it ends the process, with status {error}") from error
     missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
     if missing:
         raise ValueError(f"controller {label!r} has no method {' and no '.join(missing)}; see the contract")
     return controller
+
+
+def _signature(made: Callable[..., Any]) -> inspect.Signature | None:
+    """What a class takes; None for a compiled one that does not tell."""
+    try:
+        return inspect.signature(made)
+    except ValueError:
+        return None
 
 
 def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
@@ -79,12 +91,16 @@ def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module, _, path = target.partition(":")
-    if not module or not path:
+    if not module or not path or module.startswith("."):
         raise ValueError(f"controller {label!r} cannot be used: it must be named as module:Class")
     try:
         found: Any = importlib.import_module(module)
     except ImportError as error:
         raise ValueError(f"controller {label!r} cannot be imported: {error}{remedy}") from None
+    except SystemExit as error:  # a script that is no module, and would end as if all were done
+        raise ValueError(
+            f"controller {label!r} cannot be imported: module {module} ends the process, with status {error}"
+        ) from error
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")

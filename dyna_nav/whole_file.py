@@ -17,6 +17,8 @@ def check_writable(file: str | Path) -> None:
     folder = file.absolute().parent
     if file.is_dir():
         raise IsADirectoryError(f"{file} cannot be written: it is a folder; give the name of a file")
+    if file.exists() and not file.is_file():  # a device or a pipe would be replaced, not written to
+        raise OSError(f"{file} cannot be written: it is no regular file; give the name of one")
     if not folder.is_dir():
         raise FileNotFoundError(f"{file} cannot be written: there is no folder {folder}; create it")
     try:
@@ -39,7 +41,7 @@ def make_folder(folder: str | Path) -> Path:
 
 def write_whole(file: str | Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never half of one. Raises OSError."""
-    file = Path(file)
+    file = Path(file).resolve()  # what a link names, not the link
     part = file.with_name(file.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, file)

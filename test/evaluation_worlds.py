@@ -101,6 +101,82 @@ class Silent(Standing):
         super().act(observation)
 
 
+class SaysHisOwnWay(Standing):
+    """Answers with what can be no array of floats, but says so in no way that numpy knows."""
+
+    def act(self, observation):
+        return [[10**400, 0]] * self.robots
+
+
+class ReportsTooLittle(Standing):
+    class report:
+        stop_reason = ("waiting",)
+
+
+class ReportsNothingUseful(Standing):
+    class report:
+        stop_reason = 5
+
+
+class LosesItsVersion(Standing):
+    @property
+    def model_version(self):
+        raise KeyError("version")
+
+
+class ClosesWhatItNeverOpened(Standing):
+    def reset(self, site, robots, rng, model):
+        raise KeyError("no map")
+
+    def close(self):
+        self.file.close()
+
+
+class Scribbling(Standing):
+    """Keeps every observation and overwrites whatever it has ever been given."""
+
+    def reset(self, site, robots, rng, model):
+        super().reset(site, robots, rng, model)
+        self.seen = []
+
+    def assign(self, robot, goal):
+        if goal is not None:
+            goal[:] = 0.0
+
+    def act(self, observation):
+        self.seen.append(observation)
+        for kept in self.seen[-2:]:
+            for part in ("pose", "twist", "battery", "goal", "scan", "scan_angles"):
+                getattr(kept, part)[:] = 1.0
+        return super().act(observation)
+
+
+class Occupying(Standing):
+    """Robot 1, once it has no goal left, drives to where robot 0 is to go and stays; robot 0 never moves."""
+
+    def reset(self, site, robots, rng, model):
+        from examples.straight_line import StraightLine
+
+        self.driver, self.wanted = StraightLine(), None
+        self.driver.reset(site, robots, rng, model)
+
+    def act(self, observation):
+        own, theirs = observation.goal[1], observation.goal[0]
+        self.wanted = theirs if self.wanted is None and np.isnan(own[0]) else self.wanted
+        self.driver.assign(1, own if np.isfinite(own[0]) else self.wanted)
+        return self.driver.act(observation)
+
+
+class NeedsWhatIsNotThere(Standing):
+    def __init__(self):
+        import a_package_that_is_not_there  # noqa: F401
+
+
+class ExitsWhenMade(Standing):
+    def __init__(self):
+        sys.exit(0)
+
+
 class Speechless:
     """Has no act()."""
 

@@ -151,9 +151,7 @@ def test_commands_are_within_the_limits(yaw, offset, speed):
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    side=st.sampled_from((-1, 1)), yaw=st.floats(0.6, 1.2), offset=st.floats(-0.05, 0.05), speed=st.floats(0.0, 1.5)
-)
+@given(side=st.sampled_from((-1, 1)), yaw=st.floats(0.6, 1.2), offset=st.floats(-0.05, 0.05), speed=st.floats(0.0, 1.5))
 def test_a_path_ahead_is_turned_to(side, yaw, offset, speed):
     """One that lies behind may be reached sooner by turning the other way: in reverse."""
     _, turn, _ = follow((5.0, 10.0 + offset, side * yaw), STRAIGHT, speed)

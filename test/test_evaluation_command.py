@@ -105,6 +105,14 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--robots", "65"], "robots is 65; it must lie in [1, 64]"),
         (["--trips", "100001"], "trips is 100001; it must lie in [1, 100000]"),
         (["--controllers", "bad=evaluation_worlds:Leaving"], "controller 'bad' cannot be made: no licence"),
+        (["--controllers", "bad=evaluation_worlds:NeedsWhatIsNotThere"], "'bad' cannot be made: No module named 'a_pa"),
+        (
+            ["--controllers", "bad=evaluation_worlds:ExitsWhenMade"],
+            "'bad' cannot be made: it ends the process, with st",
+        ),
+        (["--controllers", "bad=.worlds:Class"], "controller 'bad' cannot be used: it must be named as module:Class"),
+        (["--controllers", "bad=builtins:dict"], "controller 'bad' has no method reset"),
+        (["--json", "e.csv", "--trips-table", "./e.csv"], "--json and --trips-table both name e.csv"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/proc/out.json"], "/proc/out.json cannot be written"),
         (["--trips-table", "/"], "/ cannot be written: it is a folder"),
@@ -118,6 +126,35 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(arguments, named,
     assert sentences(words.err) == 1
     assert named in words.err
     assert words.out == ""
+
+
+def test_a_script_that_is_no_module_does_not_end_the_evaluation_as_if_it_were_done(
+    small, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "a_script.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert evaluate("--scenario", small, "--controllers", "bad=a_script:Class") == 2
+    words = capsys.readouterr().err
+    assert "'bad' cannot be imported: module a_script ends the process, with status 0" in words
+    assert sentences(words) == 1
+
+
+def test_a_seed_that_has_no_room_is_named(tmp_path, capsys):
+    """What seed 1 has room for need not fit on another, perhaps hours later."""
+    path = tmp_path / "late.yaml"
+    path.write_text("robots: 1\ntrips: 2\nevents: [{at: 900.0, pallet: {in_way: true}}]\n")
+    assert evaluate("--scenario", path, "--controllers", LINE, "--seeds", "4-5") == 2
+    assert "seed 4: scenario 'late': site 'default' has no place for event pallet" in capsys.readouterr().err
+
+
+def test_a_single_robot_on_a_single_seed_gets_no_interval(small, tmp_path, capsys):
+    both = f"{LINE},idle=evaluation_worlds:Standing"
+    assert evaluate("--scenario", small, "--controllers", both, "--jobs", 1, "--json", tmp_path / "e.json") == 0
+    (pair,) = json.loads((tmp_path / "e.json").read_text())["comparisons"]
+    assert pair["travel_time_ratio"] < 1.0
+    assert pair["ci95"] == [None, None]
+    assert all(difference["ci95"] == [None, None] for difference in pair["differences"].values())
+    assert "no interval (2 trips, 1 robots of a seed)" in capsys.readouterr().out
 
 
 def test_what_is_refused_in_a_process_of_its_own_is_one_sentence_too(small, capsys):
@@ -155,6 +192,15 @@ def test_a_mistake_in_the_evaluation_is_no_sentence_for_its_user(small, monkeypa
 def test_a_worker_that_is_killed_is_named_by_its_status():
     with pytest.raises(RuntimeError, match="a worker process ended with status -9"):
         run_jobs(kill_oneself, [1, 2, 3], 2, lambda: None, lambda result: None)
+
+
+def test_workers_never_hear_ctrl_c_and_their_parent_does_once_they_have_begun():
+    assert run_jobs(hears_interrupts, [1, 2], 2, lambda: None, lambda result: None) == [False, False]
+    assert hears_interrupts(None, None)
+
+
+def hears_interrupts(job, tell):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def kill_oneself(job, tell):

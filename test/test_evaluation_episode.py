@@ -7,7 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_worlds import NotANumber, Picky, Raising, Silent, Standing, WrongShape, course, drive
+from evaluation_worlds import (
+    ClosesWhatItNeverOpened,
+    LosesItsVersion,
+    NotANumber,
+    Occupying,
+    Picky,
+    Raising,
+    ReportsNothingUseful,
+    ReportsTooLittle,
+    SaysHisOwnWay,
+    Scribbling,
+    Silent,
+    Standing,
+    WrongShape,
+    course,
+    drive,
+)
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.benchmark import summarise
@@ -96,6 +112,11 @@ def test_a_refused_goal_is_an_unfinished_trip_and_the_run_goes_on():
     [
         (Silent(), r"controller 'tested' on seed 1 at 0.0 s: act returned nothing; it must return an array \[2, 2\]"),
         (WrongShape(), r"controller 'tested' on seed 1 at 0.0 s: act returned shape \[2\]; it must be \[2, 2\]"),
+        (
+            SaysHisOwnWay(),
+            r"controller 'tested' on seed 1 at 0.0 s: act returned list, not an array \[2, 2\]: .*too large",
+        ),
+        (ReportsTooLittle(), r"controller 'tested' on seed 1 at 0.0 s: report.stop_reason has 1 texts; .* 2 robots"),
         (NotANumber(), r"controller 'tested' on seed 1 at 0.0 s: act commands \[nan, nan\] for robot 0"),
     ],
 )
@@ -110,6 +131,35 @@ def test_what_a_controller_raises_is_told_with_its_name_seed_and_time_and_keeps_
     cause = failure.value.__cause__
     assert isinstance(cause, KeyError)
     assert traceback.extract_tb(cause.__traceback__)[-1].filename.endswith("evaluation_worlds.py")
+
+
+@pytest.mark.parametrize(
+    ("controller", "named"),
+    [
+        (ReportsNothingUseful(), "at 0.0 s failed in report: TypeError"),
+        (LosesItsVersion(), "failed in model_version: KeyError"),
+        (ClosesWhatItNeverOpened(), "at 0.0 s failed in reset: KeyError: 'no map'"),
+    ],
+)
+def test_whatever_fails_in_a_controller_is_told_as_its_failure_and_what_failed_first_is_told(controller, named):
+    with pytest.raises(ControllerFailure, match=named):
+        drive(course(robots=2, trips=2), controller, trip_config=TripConfig(1.0, 1.0))
+
+
+def test_a_controller_that_overwrites_what_it_is_given_changes_nothing_but_its_own_copies():
+    drawn, short = course(robots=2, trips=4), TripConfig(1.0, 1.0)
+    scribbled, stood = (drive(drawn, controller, trip_config=short) for controller in (Scribbling(), Standing()))
+    assert without_clock(scribbled) == without_clock(stood)
+    np.testing.assert_array_equal(scribbled.pose, stood.pose)
+
+
+def test_nobody_is_waited_for_whose_place_is_taken_for_good():
+    drawn = course(robots=2, trips=3)
+    result = drive(drawn, Occupying(), trip_config=TripConfig(30.0, 1.0))
+    assert len(result.trips) == 3
+    notes = {(trip.robot, trip.trip): trip.note for trip in result.trips}
+    assert notes == {(0, 0): "timed out", (0, 1): "its start was taken", (1, 0): ""}
+    assert all(trip.travel_s >= 30.0 for trip in result.trips if not trip.finished)
 
 
 def test_a_collision_is_counted_once_and_stands_in_the_rows_of_both():

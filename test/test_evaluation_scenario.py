@@ -58,6 +58,8 @@ def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
         ("name: other", "name is no known field"),
         ("just words", "the file is 'just words'"),
         ("robots: [", "not valid YAML in line 1"),
+        ("robots: 1\ntrips: 2\nrobots: 2", "robots is given twice, again in line 3; drop one"),
+        ("events: [{at: 1.0, at: 2.0, rack: {}}]", "at is given twice, again in line 1"),
         ("corridor: {width: 0.2}", "corridor.width is 0.2"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from dyna_nav.whole_file import check_writable, make_folder, write_whole
@@ -26,6 +28,21 @@ def test_a_folder_a_missing_folder_and_one_that_takes_no_files_are_named(tmp_pat
         with pytest.raises(OSError, match=says) as refusal:
             check_writable(file)
         assert str(refusal.value).startswith(f"{file} cannot be written: ")
+
+
+def test_what_is_no_regular_file_is_not_replaced_by_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for file in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(OSError, match="cannot be written: it is no regular file"):
+            check_writable(file)
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    link, file = tmp_path / "latest.json", tmp_path / "figures.json"
+    link.symlink_to(file.name)
+    write_whole(link, "new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
 
 
 def test_a_folder_is_made_unless_a_file_is_there(tmp_path):

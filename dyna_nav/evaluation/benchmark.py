@@ -13,8 +13,8 @@ import numpy as np
 from dyna_nav import __version__
 from dyna_nav.evaluation.controllers import ControllerName, make_named
 from dyna_nav.evaluation.corridor import corridor_site
-from dyna_nav.evaluation.course import draw_course
-from dyna_nav.evaluation.driver import ControllerError
+from dyna_nav.evaluation.course import Course, draw_course
+from dyna_nav.evaluation.driver import ControllerError, Driver
 from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
@@ -56,13 +56,21 @@ def site_of(scenario: Scenario, site: str) -> Site:
     return corridor_site(scenario.corridor) if scenario.corridor is not None else resolve_site(scenario.site)
 
 
+def course_of(site: Site, scenario: Scenario, seed: int) -> Course:
+    """The course of a seed. Raises ValueError naming the seed: the next one's places may be others."""
+    try:
+        return draw_course(site, scenario, seed, RobotModel())
+    except ValueError as error:
+        raise ValueError(f"seed {seed}: {error}") from None
+
+
 def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResult:
     """Run one episode in this process.
 
     Raises ValueError, one sentence, for what cannot be run or is no answer of a controller; RuntimeError for a mistake
     in a controller or in the evaluation itself.
     """
-    course = draw_course(site_of(job.scenario, job.site), job.scenario, job.seed, RobotModel())
+    course = course_of(site_of(job.scenario, job.site), job.scenario, job.seed)
     episode = Episode(course, make_named(job.controller), job.controller.label, on_trip=on_trip)
     try:
         return episode.run()
@@ -75,11 +83,9 @@ def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResu
 def check(scenario: Scenario, site: str, controllers: list[ControllerName], seeds: list[int]) -> Site:
     """The site of an evaluation of which everything can be made. Raises ValueError, one sentence, for what cannot."""
     found = site_of(scenario, site)
-    draw_course(found, scenario, seeds[0], RobotModel())
+    course_of(found, scenario, seeds[0])
     for name in controllers:
-        controller = make_named(name)
-        if hasattr(controller, "close"):
-            controller.close()
+        Driver(make_named(name), name.label, seeds[0], scenario.robots).close()
     return found
 
 
@@ -181,7 +187,10 @@ def _with_still(hit: Collision, run: EpisodeResult) -> bool:
 
 
 def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[EpisodeResult]) -> dict:
-    """Figures over the trips that both made: the same robot's same trip on the same seed."""
+    """Figures over the trips that both made: the same robot's same trip on the same seed.
+
+    A single cluster has no interval: nothing in it tells how much another would differ.
+    """
     trips_a, trips_b = _keyed(runs_a), _keyed(runs_b)
     keys = sorted(trips_a.keys() & trips_b.keys())
     if not keys:
@@ -189,16 +198,17 @@ def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[Episod
     clusters, unit = clusters_of(np.array([key[0] for key in keys]), np.array([key[1] for key in keys]))
     pairs = [(trips_a[key], trips_b[key]) for key in keys]
     ratio = ratio_of_sums([x.travel_s for x, _ in pairs], [y.travel_s for _, y in pairs], clusters)
+    several = clusters.max() > 0
     return {
         "a": a,
         "b": b,
         "travel_time_ratio": _rounded(ratio.value),
-        "ci95": _bounds(ratio),
+        "ci95": _bounds(ratio, several),
         "trips": len(keys),
         "clusters": int(clusters.max()) + 1,
         "cluster": unit,
         "differences": {
-            name: _difference(mean_difference([of(x) for x, _ in pairs], [of(y) for _, y in pairs], clusters))
+            name: _difference(mean_difference([of(x) for x, _ in pairs], [of(y) for _, y in pairs], clusters), several)
             for name, of in DIFFERENCES.items()
         },
     }
@@ -208,12 +218,13 @@ def _keyed(runs: list[EpisodeResult]) -> dict[tuple[int, int, int], Trip]:
     return {(run.seed, trip.robot, trip.trip): trip for run in runs for trip in run.trips}
 
 
-def _difference(interval: Interval) -> dict:
-    return {"mean": _rounded(interval.value), "ci95": _bounds(interval)}
+def _difference(interval: Interval, several: bool) -> dict:
+    return {"mean": _rounded(interval.value), "ci95": _bounds(interval, several)}
 
 
-def _bounds(interval: Interval) -> list[float | None]:
-    return [_rounded(interval.low), _rounded(interval.high)]
+def _bounds(interval: Interval, several: bool) -> list[float | None]:
+    """The ends of an interval from several clusters."""
+    return [_rounded(interval.low), _rounded(interval.high)] if several else [None, None]
 
 
 def _count(others) -> dict[str, int]:

@@ -64,8 +64,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     seeds = arguments.seeds or [scenario.seed]
     site_name = arguments.map or arguments.site
     # What cannot be run or written is said before anything starts.
-    for file in filter(None, (arguments.json, arguments.trips_table)):
+    files = [Path(file) for file in (arguments.json, arguments.trips_table) if file]
+    for file in files:
         check_writable(file)
+    if len({file.resolve() for file in files}) < len(files):
+        raise ValueError(f"--json and --trips-table both name {files[0]}; give each a file of its own")
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 

@@ -114,7 +114,7 @@ class _Events:
                 what = "pallet" if event.pallet else "rack" if event.rack else "stall"
                 raise ValueError(
                     f"scenario {scenario!r}: site {self._site.name!r} has no place for event {what} at {event.at:g} s "
-                    "that leaves the robots a way; use another site or fewer robots"
+                    "that leaves the robots a way; use another site, more trips or fewer robots"
                 )
             if entry is not None:
                 drawn.append(entry)

@@ -34,7 +34,10 @@ class Driver:
     @property
     def version(self) -> str:
         """Version of the controller's model, "" when it has none."""
-        return str(getattr(self._controller, "model_version", ""))
+        try:
+            return str(getattr(self._controller, "model_version", ""))
+        except (Exception, SystemExit) as error:  # see _ask
+            raise self._failure("model_version", error) from error
 
     def reset(self, site: Site, rng: np.random.Generator, model: RobotModel) -> None:
         """Begin a run."""
@@ -64,8 +67,17 @@ class Driver:
 
     def stop_reasons(self) -> list[str]:
         """Why each robot [n] stands, as the controller's optional report says; "" where it says nothing."""
-        reasons = getattr(getattr(self._controller, "report", None), "stop_reason", None)
-        return [""] * self._robots if reasons is None else [str(reason) for reason in reasons]
+        try:
+            reasons = getattr(getattr(self._controller, "report", None), "stop_reason", None)
+            texts = [""] * self._robots if reasons is None else [str(reason) for reason in reasons]
+        except (Exception, SystemExit) as error:  # see _ask
+            raise self._failure("report", error) from error
+        if len(texts) != self._robots:
+            raise ControllerError(
+                f"{self._where()}: report.stop_reason has {len(texts)} texts; it must have one for each of "
+                f"{self._robots} robots"
+            )
+        return texts
 
     def close(self) -> None:
         """Let the controller put its things away, if it has any."""
@@ -89,9 +101,11 @@ class Driver:
             raise ControllerError(f"{self._where()}: act returned nothing; it must return an array [{self._robots}, 2]")
         try:
             commands = np.array(answer, float)
-        except (TypeError, ValueError):
+        except Exception as error:  # whatever the answer's own conversion raises
             kind = type(answer).__name__
-            raise ControllerError(f"{self._where()}: act returned {kind}, not an array [{self._robots}, 2]") from None
+            raise ControllerError(
+                f"{self._where()}: act returned {kind}, not an array [{self._robots}, 2]: {error}"
+            ) from error
         if commands.shape != (self._robots, 2):
             raise ControllerError(
                 f"{self._where()}: act returned shape {list(commands.shape)}; it must be [{self._robots}, 2]"

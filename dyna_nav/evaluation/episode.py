@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from dyna_nav.controller import Controller, Observation
 from dyna_nav.evaluation.course import Course
-from dyna_nav.evaluation.driver import Driver
+from dyna_nav.evaluation.driver import ControllerFailure, Driver
 from dyna_nav.evaluation.happenings import Happenings
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
 from dyna_nav.evaluation.least_time import least_time
@@ -26,6 +27,7 @@ from dyna_nav.simulation import Simulation
 
 CONTROLLER_STREAM = 11  # of the seed, for the controller's own random numbers
 CARRY_ROOM = 0.2  # between where a robot is set down and anything else [m]
+CARRY_PATIENCE = 60.0  # nobody waits longer for somebody to leave the place where a robot is to be set down [s]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class _Running:
     geodesic: float
     first_step: int
     void: bool = False  # the robot stalled in it
+
+
+@dataclass(frozen=True, eq=False)
+class _Stranded:
+    """A robot to be carried: to which pose [3], and since when [s]."""
+
+    place: np.ndarray
+    since: float
 
 
 class Episode:
@@ -77,7 +87,7 @@ class Episode:
         self._happenings = Happenings(course, self._simulation)
         self._near = NearMissLog(self._incident_config)
         self._stops = StopLog(self._robots, self._incident_config)
-        self._stranded: dict[int, np.ndarray] = {}  # robots to be carried, and to which pose [3]
+        self._stranded: dict[int, _Stranded] = {}  # robots to be carried
         self._next = [0] * self._robots  # number of each robot's next trip
         self._running: list[_Running | None] = [None] * self._robots
         self._finished: list[tuple[_Running, int, float, str]] = []  # trip, robot, end, why not finished
@@ -97,8 +107,11 @@ class Episode:
             self._driver.reset(self._course.site, rng, self._model)
             while not self._done():
                 self._step()
-        finally:
-            self._driver.close()
+        except BaseException:
+            with suppress(ControllerFailure):  # what went wrong first is told
+                self._driver.close()
+            raise
+        self._driver.close()
         self._stops.close(self._simulation.time, self._simulation.true_pose)
         return self._result(time.monotonic() - began, time.process_time() - computed)
 
@@ -140,12 +153,13 @@ class Episode:
         self._finished.append((running, robot, self._simulation.time, note))
         self._running[robot] = None
         if note:
-            self._stranded[robot] = self._course.tasks.places[self._course.tasks.goals[robot][running.number]]
+            place = self._course.tasks.places[self._course.tasks.goals[robot][running.number]]
+            self._stranded[robot] = _Stranded(place, self._simulation.time)
         self._on_trip()
 
     def _carry(self) -> list[int]:
         """Carry those stranded robots whose places are free, or become so with them; returns their numbers."""
-        moved = dict(self._stranded)
+        moved = {robot: stranded.place for robot, stranded in self._stranded.items()}
         pose, boxes = self._simulation.true_pose, self._happenings.boxes()
         while moved:
             staying = np.delete(pose, list(moved), axis=0)
@@ -161,9 +175,23 @@ class Episode:
                 del moved[robot]
         if moved:
             self._simulation.carry(moved)
-        for robot in moved:
-            del self._stranded[robot]
+        for robot, stranded in list(self._stranded.items()):
+            if robot in moved:
+                del self._stranded[robot]
+            elif self._simulation.time - stranded.since >= CARRY_PATIENCE - 1e-9:
+                del self._stranded[robot]
+                self._forgo(robot)
         return list(moved)
+
+    def _forgo(self, robot: int) -> None:
+        """Give up all further trips of a robot that cannot be put where the next begins; it stays where it is."""
+        tasks, now = self._course.tasks, self._simulation.time
+        for number in range(self._next[robot], len(tasks.goals[robot])):
+            start = tasks.places[tasks.stop_before(robot, number), :2]
+            geodesic = self._course.distances.length(start, tasks.goals[robot][number])
+            self._finished.append((_Running(number, now, geodesic, len(self._pose)), robot, now, "its start was taken"))
+            self._on_trip()
+        self._next[robot] = len(tasks.goals[robot])
 
     def _give_goals(self, carried: list[int]) -> bool:
         """Give the next goal to every robot that has none and stands on its place; returns whether any goal changed."""

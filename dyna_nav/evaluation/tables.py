@@ -47,9 +47,10 @@ def text(summary: dict) -> str:
     ]
     for pair in summary["comparisons"]:
         if pair["travel_time_ratio"] is not None:
+            low, high = pair["ci95"]
+            interval = "no interval" if low is None else f"95 % interval {low:.3f} to {high:.3f}"
             lines.append(
-                f"travel time of {pair['a']} over {pair['b']}: {pair['travel_time_ratio']:.3f}, "
-                f"95 % interval {pair['ci95'][0]:.3f} to {pair['ci95'][1]:.3f} "
+                f"travel time of {pair['a']} over {pair['b']}: {pair['travel_time_ratio']:.3f}, {interval} "
                 f"({pair['trips']} trips, {pair['clusters']} {pair['cluster']})"
             )
     return "\n".join(lines)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -34,18 +36,30 @@ def run_jobs(
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
     try:
-        for _ in range(min(processes, len(jobs))):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, function), daemon=True)
-            process.start()
-            theirs.close()  # or the end of the process would never be seen
-            workers[ours] = process
+        with _interrupts_wait():
+            for _ in range(min(processes, len(jobs))):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs, function), daemon=True)
+                process.start()
+                theirs.close()  # or the end of the process would never be seen
+                workers[ours] = process
         return _distribute(workers, jobs, on_progress, on_result)
     finally:
         for process in workers.values():
             process.terminate()
         for process in workers.values():
             process.join()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C is heard when this is over; processes that begin meanwhile never hear it, not even while they load."""
+    resource_tracker.ensure_running()  # which would end this when the first process begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> list[Any]:
@@ -78,8 +92,7 @@ def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> l
 
 
 def _work(connection: Connection, function) -> None:
-    """The life of a worker: jobs in, results out, until the parent ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    """The life of a worker: jobs in, results out, until the parent ends it, as it does when it is interrupted."""
     while True:
         try:
             job = connection.recv()

@@ -203,7 +203,7 @@ class Simulation(Faults):
         pose[:, 2] = wrap_angle(pose[:, 2])
         return Observation(
             self.time, pose, self._twist.copy(), self.battery.copy(), self.goals.copy(), self._scan().copy(),
-            self._scan_angles, self.config.scan_max,
+            self._scan_angles.copy(), self.config.scan_max,
         )  # fmt: skip
 
     def _scan(self) -> np.ndarray:
