@@ -10,8 +10,10 @@ from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import STEP, GoalTolerance
 from dyna_nav.planning.detours import Detours
+from dyna_nav.planning.lattice import HEADINGS, Lattice, PotentialConfig
 from dyna_nav.planning.making_way import MakingWayConfig
-from dyna_nav.planning.potential import HEADINGS, UNREACHABLE, Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.potential import UNREACHABLE
+from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.planning.routes import Routes
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side

@@ -13,8 +13,9 @@ from scipy import ndimage
 
 from dyna_nav.mdp import GoalTolerance
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.making_way import MakingWay, MakingWayConfig, flood, way_of
-from dyna_nav.planning.potential import Lattice, PotentialConfig, time_to_go
+from dyna_nav.planning.potential import time_to_go
 from dyna_nav.world_model.kinematics import KinematicModel
 
 # Two rooms of 4 x 4 m and an aisle of 6 x 1.2 m between them.
@@ -30,7 +31,10 @@ class Blocked:
         self.lattice = Lattice.of(site, MODEL, PotentialConfig())
         self.pose = np.array(poses, float)
         self.fields = np.stack(
-            [time_to_go(self.lattice, np.array(goal, float), MODEL, GoalTolerance()) for goal in goals]
+            [
+                time_to_go(self.lattice, np.array(goal, float), MODEL, GoalTolerance(), PotentialConfig())
+                for goal in goals
+            ]
         )
         self.under_way = np.ones(len(poses), bool)
         self.making_way = MakingWay(self.lattice, len(poses), MODEL.radius, CONFIG)

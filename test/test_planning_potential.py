@@ -13,17 +13,9 @@ from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import GoalTolerance, action_set
 from dyna_nav.planning.admissible import approach
-from dyna_nav.planning.potential import (
-    HEADING_ANGLES,
-    HEADINGS,
-    UNREACHABLE,
-    Lattice,
-    PotentialConfig,
-    PotentialStore,
-    heading_position,
-    interpolate,
-    time_to_go,
-)
+from dyna_nav.planning.lattice import HEADING_ANGLES, HEADINGS, Lattice, PotentialConfig
+from dyna_nav.planning.potential import UNREACHABLE, heading_position, interpolate, time_to_go
+from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.site.fields import distance_at, geodesic_distance
 
 RACKS = [(2, 2, 10, 3), (2, 5, 10, 6), (2, 8, 10, 9), (4.5, 3, 5, 5)]  # with a dead end between the first two

@@ -10,7 +10,7 @@ from planning_worlds import MODEL, IdealFleet, hall
 
 from dyna_nav.mdp import STEP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
-from dyna_nav.planning.potential import Lattice, PotentialConfig
+from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.standing import BrokenDown, ParkedRobots, StandingObstacles
 from dyna_nav.world_model.kinematics import KinematicModel
 

@@ -7,8 +7,9 @@ import numpy as np
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
 from dyna_nav.planning.detours import Detours
+from dyna_nav.planning.lattice import HEADINGS, Lattice, PotentialConfig
 from dyna_nav.planning.obstacles import LiveMap
-from dyna_nav.planning.potential import HEADINGS, Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.planning.rollouts import NO_WAY, steps_to_go
 from dyna_nav.site import Site
 

@@ -15,8 +15,8 @@ import numpy as np
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
 from dyna_nav.planning.controller import PlannerConfig
+from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.lockstep import UNHURRIED, LockstepController
-from dyna_nav.planning.potential import Lattice
 from dyna_nav.site import Site
 
 _FREE = 100.0  # clearance where no map is known [m]

@@ -19,10 +19,10 @@ from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config
 from dyna_nav.planning.fleet_state import FleetState
+from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.memory import Grid, ValueMemory
 from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
-from dyna_nav.planning.potential import Lattice, PotentialConfig
 from dyna_nav.planning.routes import Routes
 from dyna_nav.planning.standing import BrokenDown
 from dyna_nav.planning.track import MovingConfig

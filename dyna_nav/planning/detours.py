@@ -1,12 +1,14 @@
-"""Ways around what stands in the way and is not in the map: asked for when that changes, taken where they lead on.
+"""Ways around what is not in the map: asked for when what stands in the way changes, taken where they lead on.
 
 What a fleet sees of a few pallets changes all the time: their edges come and go, other sides come into view, what
 nobody has looked at for long is forgotten. A robot asks at once when something has come or gone beside its own way;
-what is far from it, or smaller than the cells that it is seen in, it takes up now and then.
+what is far from it, or smaller than the cells that it is seen in, it takes up now and then. Whenever it asks, its new
+way also keeps out of the oncoming traffic of that moment.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,9 +16,11 @@ from concurrent.futures import Future
 import numpy as np
 from scipy.spatial import KDTree
 
+from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.making_way import way_of
-from dyna_nav.planning.potential import Lattice, PotentialStore
+from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
+from dyna_nav.planning.traffic import Traffic
 
 _REROUTE_PERIOD = 1.0  # shortest time between two looks at what has changed [s]
 _LATER = 5.0  # after which a robot asks for what has changed elsewhere, or by little [s]
@@ -36,15 +40,18 @@ class Detours:
         radius: float,
         leads_on: Callable[[np.ndarray, np.ndarray], bool],
         delay: float | None = None,
+        traffic: Traffic | None = None,
     ):
         """radius of a robot [m]; leads_on(field [rows, cols, headings], pose [3]): a way leads from there.
 
         delay [s]: time from asking for a detour to taking it, which is waited for: a run that is to be repeatable must
-        not depend on how long the computation takes. None: it is taken as soon as it is there.
+        not depend on how long the computation takes. None: it is taken as soon as it is there. traffic: where the
+        others drive; None: nobody keeps out of their way.
         """
         self._store, self._standing = store, StandingObstacles(lattice)
         self._parked = ParkedRobots(robots, radius)
-        self._lattice, self._leads_on, self._delay = lattice, leads_on, delay
+        self._lattice, self._leads_on, self._delay, self._traffic = lattice, leads_on, delay, traffic
+        self._moments = itertools.count()  # the traffic of one is not that of another
         self._asked: list[Future | None] = [None] * robots
         self._due = np.zeros(robots)  # when each is taken, with a delay [s]
         self._time = math.nan  # of the last look [s]
@@ -55,11 +62,10 @@ class Detours:
         self._postponed = np.zeros(robots, bool)  # something has changed since
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
-        """Begin a robot's way to a goal pose [3], or to none: with a detour if something stands in the way already."""
+        """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
         self.forget(robot)
-        obstacles = self._in_the_way_of(robot)
-        if goal is not None and len(obstacles):
-            self._ask(robot, goal, obstacles)
+        if goal is not None:
+            self._ask(robot, goal, self._in_the_way_of(robot))
 
     def forget(self, robot: int) -> None:
         """The robot's detour is no longer wanted."""
@@ -124,12 +130,11 @@ class Detours:
                 future.result()
 
     def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
-        if len(obstacles):
-            kept = int(robot) if self._parked.parked[robot] else None  # who is parked is not in its own way
-            version = (self._standing.version, self._parked.version, kept)
-            self._asked[robot] = self._store.request(goal, obstacles, version)
-        else:
-            self._asked[robot] = self._store.request(goal)
+        kept = int(robot) if self._parked.parked[robot] else None  # who is parked is not in its own way
+        standing = (self._standing.version, self._parked.version, kept) if len(obstacles) else ()
+        flow = None if self._traffic is None else self._traffic.flow(int(robot))
+        version = standing if flow is None else (*standing, "traffic", next(self._moments))
+        self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, version)
         self._around[robot], self._when[robot] = obstacles, self._time
         self._due[robot] = self._time + (self._delay or 0.0)
 

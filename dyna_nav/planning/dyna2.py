@@ -24,10 +24,10 @@ from dyna_nav.planning.braking_rule import BrakingRule
 from dyna_nav.planning.escape import Escape
 from dyna_nav.planning.fleet_state import FleetState, Plan
 from dyna_nav.planning.forecast import FleetForecast
+from dyna_nav.planning.lattice import HEADINGS, Lattice
 from dyna_nav.planning.memory import ValueMemory
 from dyna_nav.planning.obstacles import LiveMap
 from dyna_nav.planning.pace import Pace
-from dyna_nav.planning.potential import HEADINGS, Lattice
 from dyna_nav.planning.rollouts import (
     NO_WAY,
     choose,

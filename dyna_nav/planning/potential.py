@@ -1,125 +1,24 @@
 """The potential under the values: time to go to one goal over position and heading, on the map as it is known.
 
-Dijkstra backwards from the goal on a lattice in SE(2): square cells, 16 headings, three motions (straight on, an arc to
-a neighbouring heading, a turn on the spot), each priced in seconds and dearer close to walls (state lattices:
-Pivtoraiko, Knepper and Kelly, 2009). A plain distance plus a heading error has local minima behind every rack; this
-has none.
+Dijkstra backwards from the goal on the lattice, with three motions (straight on, an arc to a neighbouring heading, a
+turn on the spot), each priced in seconds, dearer close to walls and against the ways of other robots. A plain distance
+plus a heading error has local minima behind every rack; this has none.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-import weakref
-from collections import OrderedDict
-from collections.abc import Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
-from dyna_nav.parameters import parameter
-from dyna_nav.planning.obstacles import SPREAD, spread
-from dyna_nav.site import Site
+from dyna_nav.planning.lattice import HEADING_ANGLES, HEADINGS, MOVES, Lattice, PotentialConfig
 
-HEADINGS = 16
-_MOVES = np.array(  # cells (x, y) of one straight move for each heading
-    (
-        (1, 0),
-        (2, 1),
-        (1, 1),
-        (1, 2),
-        (0, 1),
-        (-1, 2),
-        (-1, 1),
-        (-2, 1),
-        (-1, 0),
-        (-2, -1),
-        (-1, -1),
-        (-1, -2),
-        (0, -1),
-        (1, -2),
-        (1, -1),
-        (2, -1),
-    )
-)
-HEADING_ANGLES = np.arctan2(_MOVES[:, 1], _MOVES[:, 0]) % (2 * math.pi)  # not equidistant: 0, 26.6, 45, 63.4, ... deg
 UNREACHABLE = np.float32(1e6)  # time to go where there is none [s]
 SLOWEST = 10.0  # times longer than at full speed is what a robot takes where it hardly fits
 _TICK = 0.001  # resolution of the priority queue [s]
 _BUCKET = 32  # ticks in a bucket; below the cheapest motion, so that a bucket is final when it is left
-
-
-@dataclass(frozen=True)
-class PotentialConfig:
-    """Prices of the lattice's motions."""
-
-    resolution: float = parameter(0.2, "size of a lattice cell [m]", minimum=0.05, maximum=1.0)
-    nodes: int = parameter(
-        2_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000
-    )
-    spin_factor: float = parameter(
-        0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2
-    )
-    arc_factor: float = parameter(
-        0.2, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2
-    )
-    wall_margin: float = parameter(
-        0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2
-    )
-    wall_factor: float = parameter(1.2, "extra price of driving along a wall, relative", minimum=0, maximum=20)
-    full_speed_room: float = parameter(
-        0.12, "clearance beyond the radius and its room that full speed takes; less has to be driven slower [m]",
-        minimum=0, maximum=2,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Geometry shared by all potentials of a site."""
-
-    origin: tuple[float, float]  # [m] corner of cell (0, 0)
-    resolution: float  # [m]
-    clearance: np.ndarray  # [rows, cols] greatest clearance inside each cell [m]
-    radius: float  # of the robot and the room that it needs [m]
-    fine: np.ndarray  # [fine rows, fine cols] clearance of the site [m]
-    block: int  # cells of the site on a side of a cell
-
-    @staticmethod
-    def of(site: Site, robot: RobotModel, config: PotentialConfig) -> Lattice:
-        """Lattice over a site; its cell is free where the robot fits, with some room, somewhere inside it."""
-        fine = site.map.resolution
-        height, width = np.array(site.clearance.shape) * fine
-        least = math.sqrt(height * width * HEADINGS / config.nodes)
-        block = max(1, round(config.resolution / fine), math.ceil(least / fine - 1e-9))
-        rows, cols = (-(-size // block) for size in site.clearance.shape)
-        while rows * cols * HEADINGS > config.nodes:  # the last row and column may be cut cells
-            block += 1
-            rows, cols = (-(-size // block) for size in site.clearance.shape)
-        best = _best_of_blocks(site.clearance, block)
-        return Lattice(tuple(site.map.origin), block * fine, best, robot.radius + robot.room, site.clearance, block)
-
-    def cell_of(self, pose: np.ndarray) -> tuple[int, int]:
-        """The cell (row, col) of a pose [2 or 3] (map frame), or the one at the edge that is nearest to it."""
-        col, row = np.floor((pose[:2] - self.origin) / self.resolution).astype(int)
-        rows, cols = self.clearance.shape
-        return min(max(int(row), 0), rows - 1), min(max(int(col), 0), cols - 1)
-
-    def clearance_with(self, obstacles: np.ndarray) -> np.ndarray:
-        """``clearance`` when obstacles [k, 2] (map frame [m]) stand there that are not in the map."""
-        lowered, touched = self.fine.copy(), np.empty(self.fine.size, np.int64)
-        spread(lowered, self.fine, obstacles, *self.origin, self.resolution / self.block, SPREAD, touched)
-        return _best_of_blocks(lowered, self.block)
-
-
-def _best_of_blocks(clearance: np.ndarray, block: int) -> np.ndarray:
-    """The greatest clearance in each block of cells; the last row and column may be cut."""
-    rows, cols = (-(-size // block) for size in clearance.shape)
-    padded = np.zeros((rows * block, cols * block), np.float32)
-    padded[: clearance.shape[0], : clearance.shape[1]] = clearance
-    return padded.reshape(rows, block, cols, block).max(axis=(1, 3))
 
 
 @njit(cache=True, nogil=True)
@@ -133,11 +32,12 @@ def _unlink(node, bucket, head, following, before):
 
 
 @njit(cache=True, nogil=True)
-def _time_to_go(price, goals, moves, straight, spin, arc):
+def _time_to_go(price, oncoming, goals, moves, straight, spin, arc):
     """Dijkstra with buckets (Dial, 1969) from the goal nodes backwards; ticks [rows, cols, headings], -1 unreachable.
 
-    price [rows, cols]: factor on driving, 0 where blocked; straight [headings] ticks of one move; spin, arc [headings]
-    ticks of the turn from heading h to h + 1.
+    price [rows, cols]: factor on driving, 0 where blocked; oncoming [rows, cols, 2]: what driving against that vector
+    adds to the factor; straight [headings] ticks of one move; spin, arc [headings] ticks of the turn from heading h to
+    h + 1.
     """
     rows, cols = price.shape
     nodes = rows * cols * HEADINGS
@@ -146,8 +46,9 @@ def _time_to_go(price, goals, moves, straight, spin, arc):
     following = np.full(nodes, -1, np.int32)
     before = np.full(nodes, -1, np.int32)
     longest = 0
+    strongest = math.sqrt((oncoming**2).sum(axis=2).max())
     for h in range(HEADINGS):
-        longest = max(longest, straight[h] * int(price.max() + 1) + arc[h] + spin[h])
+        longest = max(longest, int(straight[h] * (price.max() + strongest)) + 1 + arc[h] + spin[h])
     buckets = longest // _BUCKET + 3
     head = np.full(buckets, -1, np.int32)
     for goal in goals:
@@ -192,6 +93,8 @@ def _time_to_go(price, goals, moves, straight, spin, arc):
                             factor = max(factor, max(price[r1, c1], price[r2, c2]))
                         elif moves[other, 0] * moves[other, 1] != 0 and price[r, col] * price[row, c] == 0.0:
                             continue
+                        with_it = oncoming[row, col, 0] * moves[other, 0] + oncoming[row, col, 1] * moves[other, 1]
+                        factor += max(0.0, -with_it / math.hypot(moves[other, 0], moves[other, 1]))
                         cost = int(straight[other] * factor) + (arc[lower] if turn != 0 else 0)
                     previous = (r * cols + c) * HEADINGS + other
                     arrival = ticks[node] + cost
@@ -228,12 +131,14 @@ def time_to_go(
     goal: np.ndarray,
     robot: RobotModel,
     tolerance: GoalTolerance,
-    config: PotentialConfig = PotentialConfig(),
+    config: PotentialConfig,
     obstacles: np.ndarray | None = None,
+    flow: np.ndarray | None = None,
 ) -> np.ndarray:
     """Time to go [s], float32 [rows, cols, headings], of a robot at full speed to a goal pose [3] (map frame).
 
-    ``obstacles`` [k, 2] (map frame [m]) are not in the map. ``UNREACHABLE`` where no way leads.
+    ``obstacles`` [k, 2] (map frame [m]) are not in the map; ``flow`` [rows, cols, 2]: which way others drive, the sum
+    of their unit vectors (:class:`dyna_nav.planning.traffic.Traffic`). ``UNREACHABLE`` where no way leads.
     """
     price = _price(lattice, config, lattice.clearance if obstacles is None else lattice.clearance_with(obstacles))
     rows, cols = price.shape
@@ -254,13 +159,14 @@ def time_to_go(
     heading_error = np.abs((HEADING_ANGLES - goal[2] + math.pi) % (2 * math.pi) - math.pi)
     headings = np.flatnonzero(heading_error <= max(tolerance.heading, heading_error.min() + 1e-9))
     goals = ((r * cols + c)[:, None] * HEADINGS + headings).ravel()
-    length = np.hypot(_MOVES[:, 0], _MOVES[:, 1]) * lattice.resolution
+    length = np.hypot(MOVES[:, 0], MOVES[:, 1]) * lattice.resolution
     gaps = np.diff(np.append(HEADING_ANGLES, 2 * math.pi))
     turn = gaps / robot.max_turn_rate / _TICK
     ticks = _time_to_go(
         price,
+        np.zeros((rows, cols, 2), np.float32) if flow is None else np.float32(config.contraflow) * flow,
         goals.astype(np.int32),
-        _MOVES,
+        MOVES,
         np.maximum(length / robot.max_speed / _TICK, _BUCKET + 1).astype(np.int32),
         np.maximum(turn * config.spin_factor, _BUCKET + 1).astype(np.int32),
         np.maximum(turn * config.arc_factor, 1).astype(np.int32),
@@ -309,55 +215,3 @@ def interpolate(field, origin_x, origin_y, resolution, x, y, yaw):
     if weight < 1e-6:
         return UNREACHABLE
     return total / weight
-
-
-class PotentialStore:
-    """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
-
-    def __init__(
-        self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 6
-    ):
-        self.lattice = lattice
-        self._robot, self._tolerance, self._config = robot, tolerance, config
-        self._capacity = capacity
-        self._fields: OrderedDict[tuple, Future] = OrderedDict()
-        self._askers: weakref.WeakKeyDictionary[Future, int] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
-
-    @property
-    def reach(self) -> float:
-        """Distance [m] from a robot's way beyond which nothing that stands makes that way dearer."""
-        return self.lattice.radius + max(self._config.wall_margin, self._config.full_speed_room)
-
-    def request(self, goal: np.ndarray, obstacles: np.ndarray | None = None, version: Hashable = 0) -> Future:
-        """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
-
-        ``version`` tells apart potentials of the same goal with different ``obstacles``. Whoever wants it no longer
-        may say so (``withdraw``).
-        """
-        key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
-        with self._lock:
-            future = self._fields.get(key)
-            if future is None or future.cancelled():
-                future = self._worker.submit(
-                    time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config,
-                    obstacles,
-                )  # fmt: skip
-                self._fields[key] = future
-                while len(self._fields) > self._capacity:
-                    self._fields.popitem(last=False)
-            self._fields.move_to_end(key)
-            self._askers[future] = self._askers.get(future, 0) + 1
-            return future
-
-    def withdraw(self, future: Future) -> None:
-        """Take one request back: nobody computes it any more unless it was asked for by somebody else too."""
-        with self._lock:
-            self._askers[future] -= 1
-            if not self._askers[future]:
-                future.cancel()
-
-    def close(self) -> None:
-        """Stop the thread; a computation that has begun is finished first."""
-        self._worker.shutdown(wait=True, cancel_futures=True)

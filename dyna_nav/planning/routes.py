@@ -1,4 +1,4 @@
-"""Which potential each robot follows: that of its goal, of its goal around what stands in the way, or of its refuge.
+"""Which potential each robot follows: of its goal, of its goal around what stands or comes towards it, of its refuge.
 
 Potentials are computed in a thread of their own; a robot stands until the first one of its goal is there, and follows
 it until a better one is.
@@ -13,8 +13,10 @@ import numpy as np
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.planning.detours import Detours
 from dyna_nav.planning.dyna2 import Dyna2
+from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.making_way import MakingWay, MakingWayConfig
-from dyna_nav.planning.potential import Lattice, PotentialConfig, PotentialStore
+from dyna_nav.planning.potential_store import PotentialStore
+from dyna_nav.planning.traffic import Traffic
 
 
 class Routes:
@@ -37,7 +39,8 @@ class Routes:
         """``dyna2`` is handed the potentials (its ``fields``)."""
         self._dyna2 = dyna2
         self._store = PotentialStore(lattice, model, tolerance, potential)
-        self._detours = Detours(lattice, self._store, robots, model.radius, dyna2.leads_on)
+        self._traffic = Traffic(lattice, model.radius)
+        self._detours = Detours(lattice, self._store, robots, model.radius, dyna2.leads_on, traffic=self._traffic)
         self._making_way = MakingWay(lattice, robots, model.radius, making_way)
         self.goal = np.full((robots, 3), np.nan)
         self.ready, self.reachable = np.zeros(robots, bool), np.zeros(robots, bool)
@@ -101,6 +104,7 @@ class Routes:
         pose [robots, 3]; under_way bool [robots]: has not arrived; waits bool [robots]: stands by its own choice, to
         drive on when the others let it. Who makes way goes to its refuge as it was chosen.
         """
+        self._traffic.update(pose, self._dyna2.fields, self.ready & under_way)
         under_way = self.ready & under_way & ~self.makes_way
         self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, waits)
 

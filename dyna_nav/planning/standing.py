@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyna_nav.mdp import RobotModel
-from dyna_nav.planning.potential import Lattice
+from dyna_nav.planning.lattice import Lattice
 
 _CERTAIN = 1.2  # net time of being seen before an obstacle counts as standing: a walker is past by then [s]
 _DOUBTFUL = 1.0  # net time below which it does no longer [s]
