@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def test_two_robots_make_their_trips_without_a_collision(tmp_path):
     assert {"deadline_misses", "safe_stops", "model_version", "provider", "first_command_s"} <= set(outcome)
     assert outcome["provider"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert re.match(r"ROS_DOMAIN_ID=\d+\n", end.stdout)  # or nobody could look at its topics
 
 
 def test_a_run_among_people_says_how_many_were_hit_and_by_whom(tmp_path):

@@ -1,12 +1,17 @@
-"""Training's processes as a person at a terminal meets them: gone when interrupted."""
+"""``dyna-nav train`` as a person at a terminal meets it: where its bundle goes, how its processes end."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from dyna_nav.world_model.train_command import add_arguments, bundle_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +33,20 @@ if __name__ == "__main__":
     with Progress(disable=True) as progress:
         parallel(collect, [(number,) for number in range(8)], 2, progress, "collecting")
 """
+
+
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [
+        ("", ROOT / "models/default"),
+        ("--quick --work there", Path("there/bundle")),
+        ("--quick --out here", Path("here")),
+    ],
+)
+def test_a_quick_bundle_replaces_the_one_that_ships_only_when_told_to(flags, folder):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert bundle_folder(parser.parse_args(flags.split())) == folder
 
 
 def test_ctrl_c_ends_all_processes_and_begins_nothing_more(tmp_path):

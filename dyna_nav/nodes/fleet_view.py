@@ -34,6 +34,7 @@ class ProgressLines:
         self._due = 0.0
 
     def __enter__(self) -> ProgressLines:
+        print(domain(self.monitor), flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,10 +115,16 @@ class LiveTable(ProgressLines):
             f"max {planner.cycle_max_ms:.1f} ms; {planner.deadline_misses} of {planner.cycles} over the deadline; "
             f"jitter p99 {planner.jitter_p99_ms:.1f} ms",
             f"model {planner.model_version or '-'} on {planner.provider or '-'}; logs {self._folder}",
+            domain(monitor),
             *planner.warnings,
             *self._news,
         ]
         return Group(table, Text("\n".join(lines)))
+
+
+def domain(monitor: FleetMonitor) -> str:
+    """What another terminal has to set to see the run's topics."""
+    return f"ROS_DOMAIN_ID={monitor.context.get_domain_id()}"
 
 
 def describe(monitor: FleetMonitor, name: str) -> str:

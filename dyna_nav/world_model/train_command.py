@@ -43,7 +43,12 @@ QUICK = Sizes(24_000, 12_000, 12_000, 6, 20, 12)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--out", type=Path, default=None, help="folder of the bundle (default: models/default)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="folder of the bundle (default: models/default; with --quick: bundle in the work folder)",
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/train"), help="folder of the stages' results")
     parser.add_argument(
         "--transitions", type=_whole(5_000, 10**8), help=f"for the ensemble (default: {FULL.transitions})"
@@ -67,6 +72,13 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def bundle_folder(args: argparse.Namespace) -> Path:
+    """Where the bundle goes: one that was made to try the command does not replace the one that robots drive with."""
+    if args.out is not None:
+        return args.out
+    return args.work / "bundle" if args.quick else share_roots()[0] / "models" / "default"
+
+
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns the exit status. Raises ValueError or OSError, one sentence, when it cannot."""
     console = Console(stderr=True)
@@ -76,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     sizes = QUICK if args.quick else FULL
     if args.transitions is not None:
         sizes = dataclasses.replace(sizes, transitions=args.transitions)
-    out = args.out or share_roots()[0] / "models" / "default"
+    out = bundle_folder(args)
     # What could not be written is said before the quarter of an hour is spent, not after it.
     for folder in (args.work, out, args.docs):
         if folder is not None:
