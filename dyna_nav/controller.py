@@ -78,6 +78,12 @@ def make_controller(target: str, label: str = "", remedy: str = "", **options: A
     return controller
 
 
+def look_here() -> None:
+    """Let modules be found in the current folder as well."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
 def _signature(made: Callable[..., Any]) -> inspect.Signature | None:
     """What a class takes; None for a compiled one that does not tell."""
     try:
@@ -88,8 +94,7 @@ def _signature(made: Callable[..., Any]) -> inspect.Signature | None:
 
 def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
     """What module:Class names. Raises ValueError when it is not there."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    look_here()
     module, _, path = target.partition(":")
     if not module or not path or module.startswith("."):
         raise ValueError(f"controller {label!r} cannot be used: it must be named as module:Class")

@@ -188,6 +188,17 @@ def test_a_result_of_another_source_is_told_and_made_anew_on_request(made_up, tm
     assert ", not new)" in capsys.readouterr().err
 
 
+def test_a_controller_of_ones_own_is_driven_anew_when_its_file_has_changed(made_up, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    mine = content([run_entry(controllers="dyna2,astar=a_planner_of_mine:Planner")])
+    for text, asked in (("class Planner: ...\n", 1), ("class Planner: ...\n", 1), ("class Planner: better = 1\n", 2)):
+        (tmp_path / "a_planner_of_mine.py").write_text(text)
+        assert command(tmp_path, mine) == 0
+        assert len(made_up.asked) == asked
+    assert "(the file of controller astar has changed)" in capsys.readouterr().err
+
+
 def test_a_picture_that_is_asked_for_later_is_drawn(made_up, tmp_path):
     command(tmp_path, content())
     command(tmp_path, content([run_entry(plots=["travel_times"])]))

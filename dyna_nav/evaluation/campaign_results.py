@@ -7,6 +7,7 @@ and under ``campaign`` what it was made from. Without the last there is no resul
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation.campaign import MAPS, Run
+from dyna_nav.evaluation.controllers import file_of
 from dyna_nav.evaluation.progress import EvaluationProgress
 from dyna_nav.world_model.source_key import source_key
 
@@ -55,9 +57,16 @@ def source() -> str:
     return source_key(MADE_BY)
 
 
+def outsiders(run: Run) -> dict[str, str]:
+    """Eight hexadecimal digits of the file of each controller of a run that is no part of the project, by label."""
+    files = {name.label: file_of(name) for name in run.names()}
+    return {label: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for label, file in files.items() if file}
+
+
 def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
     """Why a run has to be made, "" when its result is there: of these arguments, this model and, if given, this source.
 
+    A controller that is no part of the project is compared by its file.
     Raises ValueError naming the file when there is a result that cannot be read.
     """
     if not _summary_file(run, folder).is_file():
@@ -67,6 +76,10 @@ def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
         return f"made with model {made['model']}, not {model}"
     if made["key"] != run.key(model):
         return "made with other arguments"
+    before = made.get("outsiders", {})
+    changed = [label for label, digits in outsiders(run).items() if before.get(label, digits) != digits]
+    if changed:
+        return f"the file of controller {changed[0]} has changed"
     if code and made["code"] != code:
         return f"made by source {made['code']}, not {code}"
     files = [_trips_file(run, folder), *pictures(run, folder)]
@@ -91,7 +104,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
     scenario, controllers, seeds = run.loaded(), run.names(), run.seed_list()
     place = run.place(maps)
     site = benchmark.check(scenario, place, controllers, seeds)
-    began, code = time.monotonic(), source()
+    began, code, files = time.monotonic(), source(), outsiders(run)
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
         results = benchmark.run_benchmark(
             scenario, place, controllers, seeds, jobs, progress.trip, progress.episode
@@ -110,6 +123,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         "key": run.key(model),
         "model": model,
         "code": code,
+        "outsiders": files,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "processes": min(jobs, len(seeds) * len(controllers)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from dyna_nav.controller import Controller, make_controller
+from dyna_nav.controller import Controller, look_here, make_controller
 from dyna_nav.mdp import RobotModel
 
 
@@ -68,6 +70,23 @@ def parse_controllers(text: str) -> list[ControllerName]:
             )
         names.append(ControllerName(label, target))
     return names
+
+
+def file_of(name: ControllerName) -> Path | None:
+    """The file that a controller of others comes from; None for the project's own and for what is not there.
+
+    The module itself is not run, though the packages that it lies in are.
+    """
+    module = name.target.partition(":")[0]
+    if name.target in REGISTERED or module.partition(".")[0] == "dyna_nav":
+        return None
+    look_here()
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    file = Path(found.origin) if found is not None and found.origin else None
+    return file if file is not None and file.is_file() else None
 
 
 def make_named(name: ControllerName) -> Controller:
