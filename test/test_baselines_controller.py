@@ -11,7 +11,7 @@ from simulation_worlds import hall, world
 from dyna_nav.baselines import AStarController, BaselineConfig
 from dyna_nav.baselines.pursuit import PursuitConfig
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
-from dyna_nav.simulation import Pallet
+from dyna_nav.simulation import Pallet, Walker
 
 VARIANTS = pytest.mark.parametrize("knows_fleet", [False, True], ids=["blind", "fleet"])
 
@@ -156,3 +156,38 @@ def test_the_same_seed_drives_the_same_way():
         return run(simulation, [(14.0, 5.0, 0.0), (4.0, 5.0, 0.0)], seconds=20.0, seed=3)[2]
 
     assert np.array_equal(once(), once())
+
+
+CROSSING = Walker(np.array([(9.0, 1.0), (9.0, 9.0)]), 1.0)
+
+
+def around(knows_fleet, seconds=2.0):
+    """What robot 0 knows while robot 1 drives and somebody crosses: fleet [k, 2], strangers [k, 4]; and the truth."""
+    simulation = world((5.0, 4.0, 0.0), (4.0, 7.0, 0.0), walkers=(CROSSING,))
+    controller = AStarController(knows_fleet)
+    controller.reset(simulation.site, 2, np.random.default_rng(0), RobotModel())
+    controller.assign(1, np.array([8.0, 8.0, 0.0]))
+    for _ in range(round(seconds / 0.1)):
+        commands = controller.act(simulation.observe())
+        simulation.step(commands)
+    controller.act(simulation.observe())
+    person = CROSSING.position(simulation.time)
+    return controller._traffic.fleet(0), controller._traffic.strangers(0), person, simulation.true_pose[1]
+
+
+def test_a_person_who_crosses_is_followed_with_and_without_knowledge_of_the_fleet():
+    (_, blind, person, _), (_, fleet, *_) = around(False), around(True)
+    for strangers in (blind, fleet):
+        nearest = strangers[np.argmin(np.hypot(*(strangers[:, :2] - person).T))]
+        assert nearest[:2] == pytest.approx(person, abs=0.25)
+        assert nearest[2:] == pytest.approx((0.0, 1.0), abs=0.25)
+
+
+def test_a_robot_of_a_known_fleet_is_no_stranger():
+    fleet, strangers, _, robot = around(True)
+    assert fleet == pytest.approx(robot[None, :2], abs=0.05)
+    assert len(strangers) == 1
+    fleet, strangers, _, robot = around(False)
+    assert not len(fleet)
+    assert np.hypot(*(strangers[:, :2] - robot[:2]).T).min() < 0.3
+    assert len(strangers) == 2

@@ -186,7 +186,7 @@ def drive_at(points, speed=1.5, seconds=6.0, pose=(2.0, 4.0, 0.0)):
     nearest, speeds = np.inf, []
     for _ in range(round(seconds / STEP)):
         wish = Wish(np.array([speed, 0.0]))
-        sent = monitor.limit(wish, fleet.pose[0], fleet.twist[0], sent, points, nobody, nobody, False)
+        sent = monitor.limit(wish, fleet.pose[0], fleet.twist[0], sent, points, nobody, nobody, nobody)
         for position in fleet.step(sent[None])[:, 0]:
             nearest = min(nearest, np.hypot(*(points - position).T).min())
         speeds.append(fleet.twist[0, 0])
@@ -207,7 +207,7 @@ def test_the_map_stops_it_even_when_the_laser_sees_nothing():
     sent, none, nobody = np.zeros(2), np.empty((0, 2)), np.empty((0, monitor.horizon, 2))
     for _ in range(50):
         wish = Wish(np.array([1.5, 0.0]))
-        sent = monitor.limit(wish, fleet.pose[0], fleet.twist[0], sent, none, nobody, nobody, False)
+        sent = monitor.limit(wish, fleet.pose[0], fleet.twist[0], sent, none, nobody, nobody, nobody)
         fleet.step(sent[None])
     assert HALL.clearance_at(fleet.pose[0, :2]) > MODEL.radius
     assert fleet.pose[0, 0] > 11.0
@@ -229,8 +229,8 @@ def test_it_gives_way_to_who_goes_first_and_goes_on_afterwards():
     past = np.stack([np.full_like(time, 4.4), 6.0 + 1.5 * time], axis=1)[None]
     wish = Wish(np.array([1.0, 0.0]))
     none, nobody = np.empty((0, 2)), np.empty((0, monitor.horizon, 2))
-    assert monitor.limit(wish, pose, twist, sent, none, nobody, crossing, True)[0] < 0.8
-    assert monitor.limit(wish, pose, twist, sent, none, nobody, past, True)[0] == pytest.approx(1.0)
+    assert monitor.limit(wish, pose, twist, sent, none, nobody, nobody, crossing)[0] < 0.8
+    assert monitor.limit(wish, pose, twist, sent, none, nobody, nobody, past)[0] == pytest.approx(1.0)
 
 
 # Recoveries.

@@ -56,7 +56,7 @@ class AStarController:
     """A* with regulated pure pursuit for a fleet; implements :class:`dyna_nav.controller.Controller`.
 
     knows_fleet: the robots know each other's poses and twists, share what their lasers see and yield by right of way;
-    otherwise each sees the others with its own laser only.
+    otherwise each sees the others with its own laser only. Who is not of a known fleet is seen that way in any case.
     """
 
     def __init__(self, knows_fleet: bool = False, config: BaselineConfig | None = None):
@@ -120,8 +120,12 @@ class AStarController:
     def _perceive(self, observation: Observation, present: np.ndarray) -> None:
         """Enter the scans into the costmap, without what moves."""
         reach = self._model.radius + self.config.costmap.explained
-        for robot in np.flatnonzero(present):
+        driving = np.flatnonzero(present)
+        for robot in driving:
             others = self._traffic.now[robot][:, :2]
+            if self.knows_fleet:  # of a stranger in the common layer nobody leaves a mark, once it is tracked by one
+                seen = [self._traffic.strangers(other)[:, :2] for other in driving if other != robot]
+                others = np.concatenate([others, *seen])
             self._costmap.observe(
                 self._layer(robot), observation.time, observation.pose[robot],
                 np.column_stack([others, np.full(len(others), reach)]), observation.scan[robot],
@@ -182,7 +186,7 @@ class AStarController:
     def _drive(self, number: int, observation: Observation, paths: np.ndarray, before: list[int]) -> np.ndarray:
         """Command of one robot; ``before`` are those that have the right of way and have chosen already."""
         robot, pose, twist = self._robots[number], observation.pose[number], observation.twist[number]
-        known = self._traffic.now[number][:, :2] if self.knows_fleet else np.empty((0, 2))
+        known = self._traffic.fleet(number)
         discs = np.column_stack([known, np.full(len(known), self._model.radius + _ON_ROBOT)])
         buffer = np.empty((len(observation.scan_angles), 2))
         count = zones.returns(pose, observation.scan[number], observation.scan_angles, _NEAR, discs, buffer)
@@ -193,14 +197,12 @@ class AStarController:
         if not robot.refuge and self._plan_is_due(number, observation, points):
             self._plan(number, observation)
         wish = self._wish(robot, pose, twist, points)
+        others = paths.copy() if self.knows_fleet else np.empty((0, *paths.shape[1:]))
         if self.knows_fleet:
-            others = paths.copy()
             others[number] = np.nan
-            prior = self._traffic.prior(number, before, pose)
-        else:
-            others = self._traffic.straight_on(number, self._monitor.horizon)
-            prior = others[:0]
-        return self._monitor.limit(wish, pose, twist, self._sent[number], points, others, prior, self.knows_fleet)
+        strangers = self._traffic.strangers_ahead(number, self._monitor.horizon)
+        prior = self._traffic.prior(number, before, pose)
+        return self._monitor.limit(wish, pose, twist, self._sent[number], points, others, strangers, prior)
 
     def _plan_is_due(self, number: int, observation: Observation, points: np.ndarray) -> bool:
         """Whether to plan now: in turn, or because the way is blocked, left or in conflict with somebody's."""
@@ -263,13 +265,13 @@ class AStarController:
             self._behaviours.retreat(robot, pose, time, self._costs(number, observation), others)
 
     def _gives_way(self, number: int, pose: np.ndarray) -> bool:
-        """Whether a robot is closed in by another one that goes first; blind robots cannot tell and draw lots."""
+        """Whether a robot is closed in by another one that goes first; where that cannot be told they draw lots."""
         robot = self._robots[number]
         if robot.route is None or robot.route.passable or robot.refuge:
             return False
-        if not self.knows_fleet:
-            return bool(self._rng.random() < 0.5)
         nearest = self._traffic.nearest(number, pose)
+        if not self.knows_fleet or (nearest is None and self._traffic.meets_stranger(number, pose)):
+            return bool(self._rng.random() < 0.5)
         other = None if nearest is None else self._robots[nearest]
         return other is not None and other.goal is not None and not other.arrived and other.left() < robot.left()
 

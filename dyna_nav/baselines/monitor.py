@@ -75,16 +75,18 @@ class Monitor:
 
     def limit(
         self, wish: Wish, pose: np.ndarray, twist: np.ndarray, sent: np.ndarray, points: np.ndarray,
-        others: np.ndarray, flows: np.ndarray, cooperative: bool,
+        others: np.ndarray, strangers: np.ndarray, flows: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """The command [2] as far as the zones allow it.
 
-        sent [2]: last command; points [m, 2]: returns; others [n, horizon, 2]: braking paths, or predictions when the
-        others are not ``cooperative`` and may drive on; flows [k, points, 2] of those who have the right of way.
+        sent [2]: last command; points [m, 2]: returns; others [n, horizon, 2]: braking paths that the others have
+        published (NaN: absent); strangers [s, horizon, 2]: predictions for those that may drive on; flows [k, points,
+        2] of those who have the right of way.
         """
         model, config = self._model, self._config
         margin = config.margin + config.speed_margin * abs(twist[0])
-        apart = np.full(len(others), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
+        everybody = np.concatenate([others, strangers])
+        apart = np.full(len(everybody), 2 * model.radius + config.robot_margin + config.speed_margin * abs(twist[0]))
         keep = (self._field, self._geometry, model.radius + margin, model.radius + margin)
 
         def share(command, hold, count, others) -> float:
@@ -100,19 +102,21 @@ class Monitor:
             if zones.in_slow_zone(pose, points, length, half_width) >= config.slow_points:
                 shares.append(config.slow_share * model.max_speed / full[0])
             hold = min(config.time_to_collision, wish.way / full[0])
-            shares.append(max(share(full, hold, self.horizon, others[:0]), config.approach_speed / full[0]))
+            shares.append(max(share(full, hold, self.horizon, everybody[:0]), config.approach_speed / full[0]))
             if len(flows):
                 shares.append(self.yielding(pose, twist, sent, full, flows))
             command = _scaled(full, min(shares), wish.keeps_turn)
         # Who stands is safe from those that brake as well; of others it matters only that it was not the one to hit.
         stop = config.latency + STEP + max(abs(twist[0]), abs(command[0])) / model.deceleration
-        count = self.horizon if cooperative else min(self.horizon, 3 + math.ceil(stop / PATH_STEP))
-        free = share(command, STEP, count, others) if command.any() else 0.0
+        brief = min(self.horizon, 3 + math.ceil(stop / PATH_STEP))
+        everybody[len(others) :, brief:] = np.nan
+        count = self.horizon if len(others) else brief
+        free = share(command, STEP, count, everybody) if command.any() else 0.0
         backing_turn = wish.keeps_turn and command[0] < 0.0
         if free == 1.0 or (free > 0.0 and not backing_turn):
             return _scaled(command, free, wish.keeps_turn)
         turn = np.array([0.0, full[1]])
-        return turn if turn[1] and share(turn, STEP, count, others) == 1.0 else np.zeros(2)
+        return turn if turn[1] and share(turn, STEP, count, everybody) == 1.0 else np.zeros(2)
 
 
 def _scaled(command: np.ndarray, share: float, keeps_turn: bool) -> np.ndarray:

@@ -17,6 +17,7 @@ from dyna_nav.parameters import parameter
 from dyna_nav.planning.obstacles import clearance_at
 
 X, Y, VX, VY, AGE, SEEN = range(6)  # columns of a track
+NOBODY = np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class TrackingConfig:
     """Clusters and filter of the tracker."""
 
     reach: float = parameter(6.0, "returns farther away are not tracked [m]", minimum=1, maximum=100)
-    explained: float = parameter(0.25, "a return this near to the map is the map's [m]", minimum=0.02, maximum=1)
+    explained: float = parameter(
+        0.25, "so near to the map or a known robot a return is its [m]", minimum=0.02, maximum=1
+    )
     split: float = parameter(0.35, "returns farther apart belong to different things [m]", minimum=0.05, maximum=2)
     extent: float = parameter(0.85, "wider things are no robots and no people [m]", minimum=0.1, maximum=5)
     gate: float = parameter(0.5, "a cluster farther off its track is another thing [m]", minimum=0.05, maximum=3)
@@ -36,10 +39,11 @@ class TrackingConfig:
 
 
 @njit(cache=True, nogil=True)
-def clusters(pose, scan, angles, reach, field, geometry, explained, split, extent, radius, out):
-    """Write the centres of compact things that the map does not explain, out [m, 2]; returns how many there are.
+def clusters(pose, scan, angles, reach, field, geometry, known, explained, split, extent, radius, out):
+    """Write the centres of compact things that are neither the map's nor known, out [m, 2]; returns how many there are.
 
-    pose [3] map frame; field with geometry (origin x, y, resolution): clearance of the static map.
+    pose [3] map frame; field with geometry (origin x, y, resolution): clearance of the static map; known [k, 2]: robots
+    of a radius [m] whose positions are known.
     """
     origin_x, origin_y, resolution = geometry
     count, open_cluster = 0, False
@@ -52,6 +56,8 @@ def clusters(pose, scan, angles, reach, field, geometry, explained, split, exten
             cos, sin = math.cos(pose[2] + angles[beam]), math.sin(pose[2] + angles[beam])
             x, y = pose[0] + distance * cos, pose[1] + distance * sin
             hit = clearance_at(field, origin_x, origin_y, resolution, x, y) >= explained
+            for k in range(known.shape[0]):
+                hit = hit and math.hypot(x - known[k, 0], y - known[k, 1]) >= radius + explained
         if open_cluster and (not hit or math.hypot(x - last_x, y - last_y) > split):
             if math.hypot(last_x - first_x, last_y - first_y) <= extent and count < out.shape[0]:
                 length = max(math.hypot(toward_x, toward_y), 1e-9)
@@ -80,15 +86,20 @@ class Tracker:
         self._centres = np.empty((64, 2))
         self._time = math.nan
 
-    def update(self, time: float, pose: np.ndarray, scan: np.ndarray, angles: np.ndarray) -> np.ndarray:
-        """Enter a scan taken at time [s] and pose [3]; what moves, as [k, 4]: x, y [m], velocity [m/s], map frame."""
+    def update(
+        self, time: float, pose: np.ndarray, scan: np.ndarray, angles: np.ndarray, known: np.ndarray = NOBODY
+    ) -> np.ndarray:
+        """Enter a scan taken at time [s] and pose [3]; what moves, as [k, 4]: x, y [m], velocity [m/s], map frame.
+
+        known [m, 2]: positions of robots whose returns are not to be followed, because their poses are known.
+        """
         config = self._config
         elapsed = time - self._time
         if not 0.0 <= elapsed <= 1.0:  # the first scan, or the clock began anew
             self._tracks, elapsed = np.empty((0, 6)), 0.0
         self._time = time
         count = clusters(
-            pose, scan, angles, config.reach, self._field, self._geometry, config.explained, config.split,
+            pose, scan, angles, config.reach, self._field, self._geometry, known, config.explained, config.split,
             config.extent, self._radius, self._centres,
         )  # fmt: skip
         tracks = self._tracks

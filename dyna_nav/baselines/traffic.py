@@ -1,9 +1,9 @@
 """Where the others are and will be, what that costs a path, and who gives way to whom.
 
-With knowledge of the fleet, the others are their reported poses, and they drive on along their paths; without it they
-are what the tracker makes of the scan, and they go straight on. Costs of moving things are laid where they will be when
-the robot can be there (a costmap's poor man's version of planning in space and time), for oncoming ones shifted to the
-left, so that both pass on the right, as the rule of the road has it.
+With knowledge of the fleet, its robots are where they report to be, and they drive on along their paths. Who else moves
+(a person, and without that knowledge a robot, too) is what the tracker makes of the scan, and goes straight on. Costs
+of moving things are laid where they will be when the robot can be there (a costmap's poor man's version of planning in
+space and time), for oncoming ones shifted to the left, so that both pass on the right, as the rule of the road has it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _SLACK = 1.2  # a stamp counts when the robot can be there within this time of i
 _ONCOMING = -0.7  # cosine between the headings
 _BESIDE = 2.0  # so near, a robot may be what closes the way [m]
 _FAR = 8.0  # who is farther away needs no way given [m]
+_STRANGER = -1
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,20 @@ class TrafficConfig:
 class Traffic:
     """The others around each robot: ``now[robot]`` [k, 4] (x, y [m], velocity [m/s]) and ``flows[robot]``.
 
-    Flows [k, points, 2] are predicted positions, PATH_STEP apart in time; all in the map frame.
+    Flows [k, points, 2] are predicted positions, PATH_STEP apart in time; all in the map frame. Robots whose poses are
+    known come first, then strangers: those that the robot's own laser sees moving.
     """
 
     def __init__(
         self, trackers: list[Tracker], knows_fleet: bool, model: RobotModel, config: TrafficConfig, zone: MonitorConfig
     ):
-        """One tracker per robot; they are asked only without knowledge of the fleet."""
+        """One tracker per robot; with knowledge of the fleet they leave the returns of its robots out."""
         self._trackers, self._knows_fleet, self._model = trackers, knows_fleet, model
         self._config, self._zone = config, zone
         self._points = 2 + math.ceil(max(config.predict_time, config.conflict_time, zone.yield_time) / PATH_STEP)
         self.now: list[np.ndarray] = [np.empty((0, 4)) for _ in trackers]
         self.flows: list[np.ndarray] = [np.empty((0, self._points, 2)) for _ in trackers]
-        self._number: list[np.ndarray] = [np.empty(0, int) for _ in trackers]  # who they are, with knowledge of it
+        self._number: list[np.ndarray] = [np.empty(0, int) for _ in trackers]  # who they are; _STRANGER: not known
 
     def update(self, observation: Observation, present: np.ndarray, routes: list[Route | None]) -> None:
         """Enter an observation; present bool [n]; routes of those that are driving."""
@@ -71,23 +73,30 @@ class Traffic:
                 else:
                     extrapolate(pose[robot], twist[robot] * (speed > STANDING), flows[robot])
         for robot in np.flatnonzero(present):
-            if self._knows_fleet:
-                others = np.flatnonzero(present & (np.arange(len(present)) != robot))
-                self._number[robot] = others
-                self.now[robot] = np.concatenate([pose[others, :2], velocity[others]], axis=1)
-                self.flows[robot] = flows[others]
-                continue
-            self.now[robot] = self._trackers[robot].update(
-                observation.time, pose[robot], observation.scan[robot], observation.scan_angles
+            known = (
+                np.flatnonzero(present & (np.arange(len(present)) != robot)) if self._knows_fleet else np.empty(0, int)
             )
-            self._number[robot] = np.full(len(self.now[robot]), -1)
-            self.flows[robot] = self.straight_on(robot, self._points)
+            strangers = self._trackers[robot].update(
+                observation.time, pose[robot], observation.scan[robot], observation.scan_angles, pose[known, :2]
+            )
+            self.now[robot], self.flows[robot] = strangers, _straight_on(strangers, self._points)
+            self._number[robot] = np.concatenate([known, np.full(len(strangers), _STRANGER)])
+            if len(known):
+                fleet = np.concatenate([pose[known, :2], velocity[known]], axis=1)
+                self.now[robot] = np.concatenate([fleet, strangers])
+                self.flows[robot] = np.concatenate([flows[known], self.flows[robot]])
 
-    def straight_on(self, robot: int, points: int) -> np.ndarray:
-        """Positions [k, points, 2] of the others around a robot if they keep their velocity."""
-        time = np.arange(points) * PATH_STEP
-        now = self.now[robot]
-        return now[:, None, :2] + now[:, None, 2:] * time[None, :, None]
+    def fleet(self, robot: int) -> np.ndarray:
+        """Positions [k, 2] of the others around a robot whose poses are known."""
+        return self.now[robot][self._number[robot] != _STRANGER, :2]
+
+    def strangers(self, robot: int) -> np.ndarray:
+        """Positions and velocities [k, 4] of those that a robot's own laser sees moving, known robots left out."""
+        return self.now[robot][self._number[robot] == _STRANGER]
+
+    def strangers_ahead(self, robot: int, points: int) -> np.ndarray:
+        """Positions [k, points, 2] of the strangers around a robot if they keep their velocity."""
+        return _straight_on(self.strangers(robot), points)
 
     def costs(self, robot: int, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lethal discs [k, 3] (x, y, size) of those that stand, soft discs [m, 4] (x, y, reach, cost) of the moving."""
@@ -134,7 +143,17 @@ class Traffic:
 
     def nearest(self, robot: int, pose: np.ndarray) -> int | None:
         """The number of the robot nearest to one of a known fleet, if any is within a few metres."""
-        gaps = np.hypot(*(self.now[robot][:, :2] - pose[:2]).T)
+        gaps = np.hypot(*(self.fleet(robot) - pose[:2]).T)
         if not len(gaps) or gaps.min() > _BESIDE:
             return None
         return int(self._number[robot][np.argmin(gaps)])
+
+    def meets_stranger(self, robot: int, pose: np.ndarray) -> bool:
+        """Whether a stranger is so near to a robot that it may be what closes the way."""
+        return bool((np.hypot(*(self.strangers(robot)[:, :2] - pose[:2]).T) <= _BESIDE).any())
+
+
+def _straight_on(now: np.ndarray, points: int) -> np.ndarray:
+    """Positions [k, points, 2], PATH_STEP apart, of things now [k, 4] (x, y, velocity) that keep their velocity."""
+    time = np.arange(points) * PATH_STEP
+    return now[:, None, :2] + now[:, None, 2:] * time[None, :, None]
