@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyna_nav.evaluation.statistics import clusters_of, mean_difference, ratio_of_sums
+from dyna_nav.evaluation import statistics
+from dyna_nav.evaluation.statistics import clusters_of, highest_coverage, mean_difference, ratio_of_sums, tail
 
 TIMES = st.lists(st.floats(1.0, 100.0), min_size=2, max_size=30)
 
@@ -68,6 +69,45 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         found = ratio_of_sums(b * rng.normal(0.8, 0.2, 30), b, np.arange(30))
         covered += found.low <= 0.8 <= found.high
     assert 0.88 <= covered / 200 <= 0.99
+
+
+def coverage(clusters, episodes=300):
+    """How often the interval of a ratio holds the truth; trips of a cluster share their effect."""
+    rng, covered = np.random.default_rng(clusters), 0
+    for _ in range(episodes):
+        b = rng.uniform(10, 30, (clusters, 5))
+        a = b * (rng.normal(0.8, 0.1, (clusters, 1)) + rng.normal(0.0, 0.2, b.shape))
+        found = ratio_of_sums(a.ravel(), b.ravel(), np.repeat(np.arange(clusters), 5))
+        covered += found.low <= 0.8 <= found.high
+    return covered / episodes
+
+
+@pytest.mark.parametrize(("clusters", "least"), [(3, 0.70), (6, 0.90), (12, 0.91)])
+def test_intervals_from_few_clusters_cover_what_can_be_covered(clusters, least):
+    """A plain percentile interval covers 0.73, 0.83 and 0.91 of these; asked for is what two standard errors leave."""
+    assert coverage(clusters) >= least
+
+
+def test_no_interval_covers_more_than_the_range_of_its_clusters():
+    assert [highest_coverage(clusters) for clusters in (2, 3, 4, 5, 6)] == [0.5, 0.75, 0.875, 0.9375, 0.95]
+    assert coverage(3) == pytest.approx(highest_coverage(3), abs=0.05)
+
+
+def test_of_many_clusters_it_is_the_plain_percentile_interval(monkeypatch):
+    rng = np.random.default_rng(4)
+    a, b = rng.uniform(1, 2, 600), rng.uniform(1, 2, 600)
+    expanded = ratio_of_sums(a, b, np.arange(600))
+    monkeypatch.setattr(statistics, "tail", lambda clusters: 0.025)
+    plain = ratio_of_sums(a, b, np.arange(600))
+    assert tail(10**7) == pytest.approx(0.025, rel=1e-5)
+    assert expanded.low == pytest.approx(plain.low, abs=0.01 * (plain.high - plain.low))
+    assert expanded.high == pytest.approx(plain.high, abs=0.01 * (plain.high - plain.low))
+
+
+@pytest.mark.parametrize(("clusters", "outside"), [(6, 0.00243), (8, 0.00574), (20, 0.01588)])
+def test_the_tail_is_that_of_the_formula(clusters, outside):
+    """Phi(-sqrt(n / (n - 1)) t), worked out by hand from tables of t and Phi."""
+    assert tail(clusters) == pytest.approx(outside, rel=0.01)
 
 
 def test_seeds_are_the_clusters_when_there_are_enough_of_them():

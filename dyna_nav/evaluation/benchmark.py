@@ -18,7 +18,7 @@ from dyna_nav.evaluation.driver import ControllerError, Driver
 from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
-from dyna_nav.evaluation.statistics import Interval, clusters_of, mean_difference, ratio_of_sums
+from dyna_nav.evaluation.statistics import Interval, clusters_of, highest_coverage, mean_difference, ratio_of_sums
 from dyna_nav.evaluation.workers import run_jobs
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.simulation import Collision
@@ -204,6 +204,7 @@ def _comparison(a: str, b: str, runs_a: list[EpisodeResult], runs_b: list[Episod
         "b": b,
         "travel_time_ratio": _rounded(ratio.value),
         "ci95": _bounds(ratio, several),
+        "coverage_at_most": highest_coverage(int(clusters.max()) + 1) if several else None,
         "trips": len(keys),
         "clusters": int(clusters.max()) + 1,
         "cluster": unit,

@@ -12,7 +12,7 @@ from dyna_nav.evaluation.figures import COLUMNS, PEOPLE, PICTURES
 from dyna_nav.evaluation.incidents import IncidentConfig
 from dyna_nav.evaluation.markdown import anchor, listed, table
 from dyna_nav.evaluation.pooling import WITHIN, PooledRatio, pooled_figures, pooled_ratio
-from dyna_nav.evaluation.statistics import FEWEST_SEEDS, LEVEL, highest_rate
+from dyna_nav.evaluation.statistics import FEWEST_SEEDS, LEVEL, highest_coverage, highest_rate
 from dyna_nav.evaluation.targets import judged
 
 HOW_TO_READ = """\
@@ -28,9 +28,11 @@ HOW_TO_READ = """\
 - **plan p99**: 99 of 100 planning cycles, for all robots together, took at most so long on this machine, which was
   busy with several episodes at once. **jerk**: mean absolute jerk of the true motion.
 - **{reference} / this**: travel time of {reference} over that of the row's controller, on the trips that both made:
-  below 1 {reference} is faster. In brackets the {level:g} % bootstrap interval; whole seeds of sites are drawn, or,
-  where there are fewer than {fewest} of them, the robots of each seed, because the trips of a run depend on each other.
-  No brackets: a single robot on a single seed, from which nothing can be said about others.
+  below 1 {reference} is faster. In brackets the {level:g} % bootstrap interval, an expanded percentile interval
+  (Hesterberg, 2015), which allows for how few there are to draw from: whole seeds of sites, or, where there are fewer
+  than {fewest} of them, the robots of each seed, because the trips of a run depend on each other. A percentage behind
+  the brackets: drawn from so few that the interval covers at most that. No brackets: a single robot on a single seed,
+  from which nothing can be said about others.
 - All controllers of a run drive the same trips from the same places with the same noise, pallets and people. What each
   of them is stands in [opponents](opponents.md) and [baseline](baseline.md); scenarios, controllers and figures are
   defined in [writing a controller](writing_a_controller.md).
@@ -213,4 +215,6 @@ def _ratio(pooled: PooledRatio | None) -> str:
     found = pooled.interval
     if pooled.clusters < 2:
         return f"{found.value:.3f}"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    covers = highest_coverage(pooled.clusters)
+    limit = f" ({100 * covers:.0f} %)" if covers < LEVEL else ""
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{limit}"

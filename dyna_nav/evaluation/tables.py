@@ -48,7 +48,11 @@ def text(summary: dict) -> str:
     for pair in summary["comparisons"]:
         if pair["travel_time_ratio"] is not None:
             low, high = pair["ci95"]
-            interval = "no interval" if low is None else f"95 % interval {low:.3f} to {high:.3f}"
+            interval = (
+                "no interval"
+                if low is None
+                else f"{100 * pair['coverage_at_most']:.0f} % interval {low:.3f} to {high:.3f}"
+            )
             lines.append(
                 f"travel time of {pair['a']} over {pair['b']}: {pair['travel_time_ratio']:.3f}, {interval} "
                 f"({pair['trips']} trips, {pair['clusters']} {pair['cluster']})"
