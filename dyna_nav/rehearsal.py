@@ -53,6 +53,7 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
             scan_max=REACH,
         )
         controller.act(observation, budget)
+    controller.assign(0, goals[0])  # now that the others have ways, which it keeps out of
     flood(np.ones((2, 2), bool), 0, 0)  # robots that block each other are rare: their kernels would be
     way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)  # compiled in the middle of a run
     controller.close()

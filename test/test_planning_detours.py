@@ -37,7 +37,8 @@ class Fleet:
     def see(self, obstacles, seconds, under_way=ALL):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            self.detours.look(obstacles, self.now, POSE, GOAL, self.fields, under_way, waits=under_way)
+            poses = POSE + np.array([0.8 * (self.now // 5 % 2), 0.0, 0.0])  # it is not stuck
+            self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, waits=under_way)
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""

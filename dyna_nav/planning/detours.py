@@ -16,6 +16,7 @@ from concurrent.futures import Future
 import numpy as np
 from scipy.spatial import KDTree
 
+from dyna_nav.planning.impasse import Impasses
 from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.making_way import way_of
 from dyna_nav.planning.potential_store import PotentialStore
@@ -49,14 +50,14 @@ class Detours:
         others drive; None: nobody keeps out of their way.
         """
         self._store, self._standing = store, StandingObstacles(lattice)
-        self._parked = ParkedRobots(robots, radius)
+        self._parked, self._impasses = ParkedRobots(robots, radius), Impasses(lattice, robots)
         self._lattice, self._leads_on, self._delay, self._traffic = lattice, leads_on, delay, traffic
         self._moments = itertools.count()  # the traffic of one is not that of another
         self._asked: list[Future | None] = [None] * robots
         self._due = np.zeros(robots)  # when each is taken, with a delay [s]
         self._time = math.nan  # of the last look [s]
         self._looked = -math.inf  # for changes, last [s]
-        self._version = (0, 0)  # of the standing obstacles and the parked robots, then
+        self._version = (0, 0, 0)  # of the standing obstacles, the parked robots and the impasses, then
         self._around = [_NOTHING] * robots  # points [k, 2] that each one's last detour leads around [m, map frame]
         self._when = np.full(robots, -math.inf)  # it was asked for [s]
         self._postponed = np.zeros(robots, bool)  # something has changed since
@@ -64,6 +65,7 @@ class Detours:
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
         self.forget(robot)
+        self._impasses.forget(robot)
         if goal is not None:
             self._ask(robot, goal, self._in_the_way_of(robot))
 
@@ -95,12 +97,13 @@ class Detours:
         if not 0.0 < elapsed < _LONGEST_GAP:
             return
         self._standing.update(obstacles, elapsed)
-        version = self._standing.version, self._parked.version
+        self._impasses.update(now, poses, under_way, fields)
+        version = self._standing.version, self._parked.version, self._impasses.version
         due = under_way & self._postponed & (now - self._when >= _LATER)
         if now - self._looked < _REROUTE_PERIOD or (version == self._version and not due.any()):
             return
         self._looked, self._version = now, version
-        for robot in np.flatnonzero(under_way):
+        for robot in map(int, np.flatnonzero(under_way)):
             obstacles = self._in_the_way_of(robot)
             self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
             if not self._postponed[robot]:
@@ -130,9 +133,10 @@ class Detours:
                 future.result()
 
     def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
-        kept = int(robot) if self._parked.parked[robot] else None  # who is parked is not in its own way
-        standing = (self._standing.version, self._parked.version, kept) if len(obstacles) else ()
-        flow = None if self._traffic is None else self._traffic.flow(int(robot))
+        kept = robot if self._parked.parked[robot] else None  # who is parked is not in its own way
+        closed = tuple(self._impasses.points(robot).ravel())
+        standing = (self._standing.version, self._parked.version, kept, closed) if len(obstacles) else ()
+        flow = None if self._traffic is None else self._traffic.flow(robot)
         version = standing if flow is None else (*standing, "traffic", next(self._moments))
         self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, version)
         self._around[robot], self._when[robot] = obstacles, self._time
@@ -152,9 +156,9 @@ class Detours:
         return bool((KDTree(way).query(changed)[0] <= self._store.reach + lattice.resolution).any())
 
     def _in_the_way_of(self, robot: int) -> np.ndarray:
-        """Points [k, 2] (map frame [m]) of all that stands and is not in the map."""
-        standing = self._standing.points
-        return np.concatenate([_NOTHING if standing is None else standing, self._parked.outlines(robot)])
+        """Points [k, 2] (map frame [m]) of all that stands and is not in the map, and of where it got stuck."""
+        standing = _NOTHING if self._standing.points is None else self._standing.points
+        return np.concatenate([standing, self._parked.outlines(robot), self._impasses.points(robot)])
 
 
 def _far_from(known: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ class Traffic:
             return None
         flow = np.zeros((*self._lattice.clearance.shape, 2), np.float32)
         for other in others:
-            _add(self._way(int(other)), self._reach, flow)
+            _add(self._way(other), self._reach, flow)
         return flow
 
     def _way(self, robot: int) -> np.ndarray:

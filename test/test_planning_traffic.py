@@ -1,0 +1,80 @@
+"""Traffic: the ways of the others as a flow, and what driving against it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from planning_worlds import MODEL, hall
+
+from dyna_nav.mdp import GoalTolerance
+from dyna_nav.planning.lattice import Lattice, PotentialConfig
+from dyna_nav.planning.making_way import way_of
+from dyna_nav.planning.potential import time_to_go
+from dyna_nav.planning.traffic import Traffic
+
+SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
+LATTICE = Lattice.of(SITE, MODEL, PotentialConfig())
+WEST, EAST = np.array([1.5, 0.9, 0.0]), np.array([12.5, 0.9, 0.0])
+BOTH = np.ones(2, bool)
+
+
+def potential(goal, flow=None, **prices):
+    return time_to_go(LATTICE, goal, MODEL, GoalTolerance(), PotentialConfig(**prices), flow=flow)
+
+
+def traffic_of(poses, goals, under_way=None):
+    traffic = Traffic(LATTICE, MODEL.radius)
+    fields = np.stack([potential(goal) for goal in goals])
+    traffic.update(np.array(poses), fields, np.ones(len(poses), bool) if under_way is None else under_way)
+    return traffic
+
+
+def cell(x, y):
+    return LATTICE.cell_of(np.array([x, y]))
+
+
+def test_the_flow_points_along_the_way_of_the_other_and_only_beside_it():
+    flow = traffic_of([WEST, EAST], [EAST, WEST]).flow(0)
+    np.testing.assert_allclose(flow[cell(7.0, 0.9)], (-1.0, 0.0), atol=0.2)
+    assert not flow[cell(7.0, 4.1)].any()  # the aisle that it does not take
+    assert not flow[cell(13.6, 0.9)].any()  # behind it
+    assert np.hypot(*flow.reshape(-1, 2).T).max() <= 1.0 + 1e-6
+
+
+def test_two_who_drive_the_same_way_count_twice():
+    flow = traffic_of([WEST, EAST, EAST + np.array([0.0, 0.3, 0.0])], [EAST, WEST, WEST]).flow(0)
+    np.testing.assert_allclose(flow[cell(7.0, 0.9)], (-2.0, 0.0), atol=0.3)
+
+
+def test_nobody_else_on_the_way_is_no_flow():
+    assert traffic_of([WEST], [EAST]).flow(0) is None
+    assert traffic_of([WEST, EAST], [EAST, WEST], np.array([True, False])).flow(0) is None
+    assert traffic_of([WEST, np.full(3, np.nan)], [EAST, WEST]).flow(0) is None
+    assert Traffic(LATTICE, MODEL.radius).flow(0) is None  # before the first cycle
+
+
+def test_who_would_meet_another_in_an_aisle_takes_the_other_one():
+    start, goal = np.array([1.5, 2.3, 0.0]), np.array([12.5, 2.3, 0.0])  # the lower aisle is a little shorter
+    alone = way_of(potential(goal), *LATTICE.cell_of(start)) * LATTICE.resolution
+    assert alone[:, 0].max() < 2.5
+    flow = traffic_of([start, EAST], [goal, WEST]).flow(0)
+    assert way_of(potential(goal, flow), *LATTICE.cell_of(start))[:, 0].max() * LATTICE.resolution > 3.4
+
+
+def test_who_drives_the_same_way_is_not_avoided():
+    flow = traffic_of([WEST, WEST + np.array([1.5, 0.0, 0.0])], [EAST, EAST]).flow(0)
+    with_it, alone = potential(EAST, flow), potential(EAST)
+    assert with_it[(*cell(1.5, 0.9), 0)] == pytest.approx(alone[(*cell(1.5, 0.9), 0)], rel=0.02)
+
+
+@pytest.mark.parametrize("contraflow", [0.0, 0.5, 1.2, 5.0])
+def test_driving_against_the_flow_costs_its_price_and_nothing_gets_cheaper(contraflow):
+    flow = np.zeros((*LATTICE.clearance.shape, 2), np.float32)
+    flow[..., 0] = -1.0  # everybody else drives west, everywhere
+    against, alone = potential(EAST, flow, contraflow=contraflow), potential(EAST)
+    assert (against >= alone - 1e-3).all()
+    here, nearer = cell(4.0, 0.9), cell(10.0, 0.9)
+    driven = alone[(*here, 0)] - alone[(*nearer, 0)]
+    straight = 6.0 / MODEL.max_speed  # [s]; driving near walls costs more, against the flow it is added to that
+    extra = against[(*here, 0)] - against[(*nearer, 0)] - driven
+    assert extra == pytest.approx(contraflow * straight, rel=0.1, abs=1e-3)
