@@ -10,7 +10,7 @@ import numpy as np
 from simulation_worlds import hall, station
 
 from dyna_nav.evaluation.course import Course, draw_course
-from dyna_nav.evaluation.episode import Episode
+from dyna_nav.evaluation.episode import CONTROLLER_STREAM, Episode
 from dyna_nav.evaluation.results import EpisodeResult
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.mdp import RobotModel
@@ -65,6 +65,17 @@ class WrongShape(Standing):
 class NotANumber(Standing):
     def act(self, observation):
         return np.full((self.robots, 2), np.nan)
+
+
+class FailsOnSeed2(Standing):
+    """Tells the seed by the first random number of its generator."""
+
+    def reset(self, site, robots, rng, model):
+        super().reset(site, robots, rng, model)
+        self.fails = rng.random() == np.random.default_rng([2, CONTROLLER_STREAM]).random()
+
+    def act(self, observation):
+        return np.full((self.robots, 2), np.nan if self.fails else 0.0)
 
 
 class Picky(Standing):

@@ -206,6 +206,22 @@ def test_a_picture_that_is_asked_for_later_is_drawn(made_up, tmp_path):
     assert (tmp_path / "out" / "first" / "travel_times.png").stat().st_size < 100_000
 
 
+def test_a_result_of_which_only_a_part_was_driven_is_none(made_up, tmp_path, capsys):
+    command(tmp_path, content())
+    file = tmp_path / "out" / "first.json"
+    whole = json.loads(file.read_text())
+    assert (whole["complete"], whole["episodes"]) == (True, 4)
+    file.write_text(json.dumps(whole | {"complete": False}))
+    command(tmp_path, content(), "--write-page-only")
+    assert "- `first`: only a part of it was driven." in (tmp_path / "out.md").read_text()
+    assert command(tmp_path, content()) == 0
+    assert len(made_up.asked) == 2
+    del whole["complete"]  # as results from before it was told have it
+    file.write_text(json.dumps(whole))
+    assert command(tmp_path, content()) == 0
+    assert len(made_up.asked) == 2
+
+
 def test_a_damaged_result_is_named(made_up, tmp_path, capsys):
     command(tmp_path, content())
     (tmp_path / "out" / "first.json").write_text("{")

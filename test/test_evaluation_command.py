@@ -55,6 +55,7 @@ def test_it_writes_summary_table_and_plots(small, tmp_path, capsys):
     both = ("--controllers", f"{LINE},{standing}")
     assert evaluate("--scenario", small, *both, "--seeds", "1-2", "--jobs", 1, *wanted) == 0
     summary = json.loads((tmp_path / "e.json").read_text())
+    assert (summary["complete"], summary["episodes"], summary["episodes_asked"]) == (True, 4, 4)
     assert set(summary["controllers"]) == {"line", "idle"}
     asked = {"trips", "unfinished", "travel_time_mean_s", "travel_time_vs_ideal", "collisions"}
     asked |= {"collisions_per_traversal", "near_misses", "plan_ms_p99"}
@@ -244,6 +245,61 @@ def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small):
     _, words = running.communicate(timeout=20)
     assert running.returncode == 130
     assert "Traceback" not in words
+
+
+def kept(folder):
+    """Summary and rows of an evaluation that ended early."""
+    return json.loads((folder / "e.json").read_text()), rows(folder / "e.csv")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_was_driven_before_it_was_interrupted_is_written(number, jobs, small, tmp_path):
+    command = [sys.executable, "-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
+    command += ["--seeds", "1-2000", "--jobs", jobs, "--json", tmp_path / "e.json", "--trips-table", tmp_path / "e.csv"]
+    running = subprocess.Popen(
+        [*command, "--plots", tmp_path / "plots"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    for line in running.stderr:
+        if line.startswith("[3/2000]"):
+            break
+    os.killpg(running.pid, number)
+    _, words = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in words
+    summary, table = kept(tmp_path)
+    assert summary["complete"] is False
+    assert 3 <= summary["episodes"] < summary["episodes_asked"] == 2000
+    assert summary["controllers"]["line"]["trips"] == len(table) == 2 * summary["episodes"]
+    assert [row["seed"] for row in table] == sorted((row["seed"] for row in table), key=int)
+    assert f"{summary['episodes']} of 2000 episodes were finished, written to {tmp_path}" in words
+    assert not list((tmp_path / "plots").iterdir())
+
+
+def test_one_bad_controller_does_not_cost_what_the_others_have_driven(small, tmp_path, capsys):
+    late = "late=evaluation_worlds:FailsOnSeed2"
+    both = ("--controllers", f"{LINE},{late}", "--seeds", "1-2", "--jobs", 1)
+    wanted = ("--json", tmp_path / "e.json", "--trips-table", tmp_path / "e.csv")
+    assert evaluate("--scenario", small, *both, *wanted) == 2
+    words = capsys.readouterr()
+    assert sentences(words.err) == 1
+    assert "controller 'late' on seed 2" in words.err
+    summary, table = kept(tmp_path)
+    assert {(row["controller"], row["seed"]) for row in table} == {("line", "1"), ("late", "1"), ("line", "2")}
+    assert (summary["complete"], summary["episodes"]) == (False, 3)
+    (pair,) = summary["comparisons"]
+    assert pair["trips"] == 2  # of seed 1, the only one that both drove
+    assert "3 of 4 episodes were finished" in words.err
+    assert "travel time of line over late" in words.out
+
+
+def test_who_ends_before_the_first_episode_leaves_an_older_result_alone(small, tmp_path, capsys):
+    (tmp_path / "e.json").write_text("{}")
+    bad = "bad=evaluation_worlds:NotANumber"
+    assert evaluate("--scenario", small, "--controllers", bad, "--jobs", 1, "--json", tmp_path / "e.json") == 2
+    assert "evaluate: ended early; 0 of 1 episodes were finished\n" in capsys.readouterr().err
+    assert (tmp_path / "e.json").read_text() == "{}"
 
 
 def test_a_missing_package_is_one_sentence_that_says_what_to_install(small, tmp_path, monkeypatch, capsys):

@@ -71,7 +71,10 @@ def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
     """
     if not _summary_file(run, folder).is_file():
         return "not made yet"
-    made = _read_summary(run, folder)["campaign"]
+    summary = _read_summary(run, folder)
+    made = summary["campaign"]
+    if not summary.get("complete", True):
+        return "only a part of it was driven"
     if made["model"] != model:
         return f"made with model {made['model']}, not {model}"
     if made["key"] != run.key(model):
@@ -128,7 +131,9 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         "seconds": round(seconds, 1),
         "processes": min(jobs, len(seeds) * len(controllers)),
     }
-    content = tables.described(scenario, site, seeds, run.command()) | benchmark.summarise(results)
+    asked = len(seeds) * len(controllers)
+    content = tables.described(scenario, site, seeds, run.command(), len(results), asked)
+    content |= benchmark.summarise(results)
     tables.write_json(_summary_file(run, folder), content | {"campaign": made})
     return read(run, folder)
 

@@ -6,8 +6,10 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dyna_nav.whole_file import check_writable, make_folder
@@ -57,6 +59,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation import benchmark, tables
     from dyna_nav.evaluation.controllers import parse_controllers
     from dyna_nav.evaluation.progress import EvaluationProgress
+    from dyna_nav.evaluation.results import EpisodeResult
     from dyna_nav.evaluation.scenario import load_scenario, overridden
 
     controllers = parse_controllers(arguments.controllers)
@@ -75,21 +78,61 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         make_folder(arguments.plots)
     site = benchmark.check(scenario, site_name, controllers, seeds)
 
-    with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
-        results = benchmark.run_benchmark(
-            scenario, site_name, controllers, seeds, arguments.jobs, progress.trip, progress.episode
-        )
-    summary = benchmark.summarise(results)
-    print(tables.text(summary))
-    described = tables.described(scenario, site, seeds, shlex.join(["dyna-nav", *sys.argv[1:]]))
-    if arguments.json:
-        tables.write_json(Path(arguments.json), described | summary)
-    if arguments.trips_table:
-        tables.write_trips(Path(arguments.trips_table), results)
+    labels = [name.label for name in controllers]
+    asked = len(seeds) * len(controllers)
+    driven: list[EpisodeResult] = []
+
+    def write() -> None:
+        """Print and write what the episodes that were driven come to, in the order in which they were asked for."""
+        results = sorted(driven, key=lambda result: (result.seed, labels.index(result.controller)))
+        summary = benchmark.summarise(results)
+        print(tables.text(summary))
+        command = shlex.join(["dyna-nav", *sys.argv[1:]])
+        described = tables.described(scenario, site, seeds, command, len(results), asked)
+        if arguments.json:
+            tables.write_json(Path(arguments.json), described | summary)
+        if arguments.trips_table:
+            tables.write_trips(Path(arguments.trips_table), results)
+
+    try:
+        with _ended_like_interrupted(), EvaluationProgress(asked, scenario.trips) as progress:
+
+            def keep(result: EpisodeResult) -> None:
+                driven.append(result)
+                progress.episode(result)
+
+            results = benchmark.run_benchmark(
+                scenario, site_name, controllers, seeds, arguments.jobs, progress.trip, keep
+            )  # fmt: skip
+    except BaseException:  # Ctrl-C, a controller that fails, a seed without room: hours may have been driven
+        if driven:
+            write()
+        where = f", written to {' and '.join(map(str, files))}" if driven and files else ""
+        _say(f"evaluate: ended early; {len(driven)} of {asked} episodes were finished{where}")
+        raise
+    write()
     if arguments.plots:
         for path in draw_all(Path(arguments.plots), site, results, scenario.name):
             print(f"{path}: written")
     return 0
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def count(text: str) -> int:

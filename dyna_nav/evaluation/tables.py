@@ -60,10 +60,13 @@ def text(summary: dict) -> str:
     return "\n".join(lines)
 
 
-def described(scenario: Scenario, site: Site, seeds: list[int], command: str) -> dict:
-    """What was evaluated, with what, and by which command."""
+def described(scenario: Scenario, site: Site, seeds: list[int], command: str, episodes: int, asked: int) -> dict:
+    """What was evaluated, with what, and by which command; and how many of the episodes asked for are in there."""
     return {
         "command": command,
+        "complete": episodes == asked,
+        "episodes": episodes,
+        "episodes_asked": asked,
         "scenario": {key: value for key, value in dataclasses.asdict(scenario).items() if key != "site"},
         "site": {"name": site.name, "size_m": list(site.map.size), "stations": len(site.stations)},
         "seeds": seeds,
