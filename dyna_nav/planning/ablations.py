@@ -14,7 +14,7 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
-from dyna_nav.planning.controller import PlannerConfig
+from dyna_nav.planning.config import PlannerConfig
 from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.lockstep import UNHURRIED, LockstepController
 from dyna_nav.site import Site
