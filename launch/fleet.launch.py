@@ -67,11 +67,12 @@ def nodes(context) -> list:
 
     fleet = {"robots": names, "map": site}
     safe = {"respawn": True, "respawn_delay": 0.5}  # robots stand while one of these is away
+    over = {"on_exit": EmitEvent(event=Shutdown())}  # without warehouse or trips the rest has nothing to do
     return [
         node("planner", {**fleet, **seed, **time, "model": expanduser(value["model"])}, **safe),
         node("velocity_gate", {"robots": names, **time}, **safe),
-        node("simulator", {**fleet, **seed, **people}, condition=simulate, on_exit=EmitEvent(event=Shutdown())),
-        node("dispatcher", {**fleet, **seed, **time}, condition=simulate),
+        node("simulator", {**fleet, **seed, **people}, condition=simulate, **over),
+        node("dispatcher", {**fleet, **seed, **time}, condition=simulate, **over),
         node("map_publisher", {"map": site, **time}, condition=simulate),
     ]
 

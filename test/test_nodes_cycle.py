@@ -43,12 +43,13 @@ class Machine:
         self.clock = HandClock()
         self.takes = {"reading": 0.003, "imagining": 0.001, "choosing": 0.004, "sending": 0.002}
         self.sent, self.told = [], []
-        self.controller = Dyna2Controller(KinematicModel(MODEL), clock=self.clock)
+        model = KinematicModel(MODEL)
+        model.predict = self._taking("imagining", model.predict, self._share)
+        self.controller = Dyna2Controller(model, clock=self.clock)
         self.controller.reset(HALL, 1, np.random.default_rng(1), MODEL)
         self.controller.assign(0, GOAL)
         self.controller.wait_for_potentials()
         dyna2 = self.controller._dyna2
-        dyna2._imagine = self._taking("imagining", dyna2._imagine, lambda: (dyna2._rows + 120) / (ROLLOUTS + 120))
         dyna2._decide = self._taking("choosing", dyna2._decide)
         port = SimpleNamespace(
             name="r1",
@@ -66,9 +67,14 @@ class Machine:
         )
         self.cycles.start()
 
-    def _taking(self, part, work, share=lambda: 1.0):
+    @staticmethod
+    def _share(features):
+        """Of the time that all rollouts take, by the rows [members, rows, FEATURES] of this step."""
+        return (features.shape[0] * features.shape[1] + 120) / (ROLLOUTS + 120)
+
+    def _taking(self, part, work, share=lambda *_: 1.0):
         def timed(*arguments):
-            self.clock.time += share() * self.takes[part]
+            self.clock.time += share(*arguments) * self.takes[part]
             return work(*arguments)
 
         return timed
@@ -197,9 +203,9 @@ def test_what_comes_after_the_rollouts_is_reported():
     controller.wait_for_potentials()
     decide = controller._dyna2._decide
 
-    def slowly(steps):
+    def slowly(*given):
         clock.time += 0.007
-        return decide(steps)
+        return decide(*given)
 
     controller._dyna2._decide = slowly
     controller.act(IdealFleet([START]).observe())

@@ -79,7 +79,7 @@ def test_the_straight_line_leads_into_the_wall_and_the_map_around_it(start):
     for kind in (StraightLinePotential, Ablation):
         controller, fleet = start(kind)
         controller.act(fleet.observe())
-        worth.append([controller._dyna2.potential(0, np.array([x, 2.0, 0.0]), 0.0) for x in (4.0, 5.0)])
+        worth.append([controller._dyna2.values.potential(0, np.array([x, 2.0, 0.0]), 0.0) for x in (4.0, 5.0)])
     straight, around = worth
     assert straight[0] < straight[1]
     assert around[1] < straight[1]
@@ -101,6 +101,6 @@ def test_without_right_of_way_anybody_may_choose_first(start):
     for kind in (Ablation, NoRightOfWay):
         controller, fleet = start(kind, goals=[(10.0, 2.0, 0.0), (9.0, 5.0, 0.0)])
         controller.act(fleet.observe())
-        turns = {tuple(controller._dyna2._turns()) for _ in range(50)}
+        turns = {tuple(controller._dyna2._turns(controller._last)) for _ in range(50)}
         first.add(len(turns))
     assert first == {1, 2}

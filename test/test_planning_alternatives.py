@@ -13,7 +13,6 @@ from dyna_nav.planning import PlannerConfig
 from dyna_nav.planning.alternatives import CEMController, MCTSController, RandomShootingController
 from dyna_nav.planning.alternatives.cem import CEMConfig
 from dyna_nav.planning.alternatives.mcts import MCTSConfig, back_up, descend
-from dyna_nav.planning.alternatives.sequences import _BestSequences
 from dyna_nav.planning.alternatives.shooting import ShootingConfig
 from dyna_nav.planning.lockstep import LockstepController
 from dyna_nav.world_model.kinematics import KinematicModel
@@ -107,16 +106,6 @@ def test_a_setting_out_of_range_is_refused_with_its_name():
 
 
 # The parts
-
-
-def test_the_best_sequence_of_each_action_outlives_its_round():
-    best = _BestSequences(robots=1, actions=2, horizon=1)
-    states = np.arange(20.0).reshape(2, 2, 5)
-    best.keep(np.array([[1.0, -np.inf]]), np.array([[0, -1]]), states, np.array([[7, 8]]), np.array([1, 1]))
-    best.keep(np.array([[0.5, 2.0]]), np.array([[0, 1]]), states, np.array([[5, 6]]), np.array([1, 1]))
-    assert best.value.tolist() == [[1.0, 2.0]]
-    assert best.chosen.tolist() == [[7, 6]]
-    assert best.rows().tolist() == [[0, 1]]
 
 
 class Bandit:

@@ -14,7 +14,7 @@ from planning_worlds import MODEL, hall, least_gap
 from dyna_nav.mdp import STOP
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.admissible import BrakingConfig
-from dyna_nav.planning.dyna2 import Dyna2Config
+from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.vigilance import Assessment
 from dyna_nav.world_model.kinematics import KinematicModel
 
@@ -151,42 +151,31 @@ def test_a_goal_for_a_robot_that_is_not_there_is_refused(drive_dyna2, robot):
         run.controller.assign(robot, np.array(CORNERS[0]))
 
 
-# Imagining
+# Choosing
 
 
-def test_rollouts_change_their_mind_on_the_way(drive_dyna2):
-    run = drive_dyna2()
-    run.steps(3)
-    dyna2 = run.dyna2
-    free = dyna2._number > len(dyna2.actions)
-    long = dyna2._length >= 10
-    changes = (np.diff(dyna2._chosen[:10], axis=0) != 0).sum(axis=0)
-    assert (changes[free & long] > 0).mean() > 0.5
-    held = dyna2._number < len(dyna2.actions)
-    assert (changes[held & long] == 0).all()
-    assert set(dyna2._chosen[0][held]) == set(range(len(dyna2.actions)))
+def best_of(run, value, allowed):
+    """What the only robot chooses, by the values [actions] of its actions, among those allowed (bool [actions])."""
+    scene = run.dyna2._look(run.controller._last, run.controller._live)
+    return run.dyna2._best_of(scene, 0, value, allowed)
 
 
 def test_among_actions_of_equal_value_it_is_not_always_the_first(drive_dyna2):
     run = drive_dyna2()
     run.steps(1)
-    dyna2 = run.dyna2
-    dyna2._action_value[0] = 1.0
-    chosen = {dyna2._best_of(0, np.ones(len(dyna2.actions), bool)) for _ in range(100)}
+    actions = len(run.dyna2.actions)
+    chosen = {best_of(run, np.ones(actions), np.ones(actions, bool)) for _ in range(100)}
     assert len(chosen) > 5
 
 
 def test_an_inadmissible_action_is_never_taken_however_good(drive_dyna2):
     run = drive_dyna2()
     run.steps(1)
-    dyna2 = run.dyna2
-    dyna2._action_value[0] = -np.inf
-    dyna2._action_value[0, 5] = 10.0
-    only = np.zeros(len(dyna2.actions), bool)
-    only[[2, 7]] = True
+    worth, only = np.full(len(run.dyna2.actions), -np.inf), np.zeros(len(run.dyna2.actions), bool)
+    worth[5], only[[2, 7]] = 10.0, True
     for value in (-1.0, -np.inf, np.nan):
-        dyna2._action_value[0, [2, 7]] = value
-        assert {dyna2._best_of(0, only) for _ in range(20)} <= {2, 7, STOP}
+        worth[[2, 7]] = value
+        assert {best_of(run, worth, only) for _ in range(20)} <= {2, 7, STOP}
 
 
 def test_without_any_time_left_it_follows_the_potential(drive_dyna2):

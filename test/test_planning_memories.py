@@ -10,7 +10,16 @@ from planning_drive import CORNERS, LOCKSTEP
 from planning_worlds import hall
 
 from dyna_nav.mdp import STEP
-from dyna_nav.planning.dyna2 import Dyna2Config
+from dyna_nav.planning.config import Dyna2Config
+from dyna_nav.planning.experience import learn_from_step
+
+
+def live_through(run, late, elapsed=STEP, drove=True, **other):
+    """One real step of the only robot, which ends so far [m] behind where the last cycle began."""
+    last = run.controller._last
+    state = {"pose": last.pose[0] - (late, 0.0, 0.0)} | other
+    state = replace(last, **{name: np.array([value]) for name, value in state.items()})
+    learn_from_step(run.dyna2.values, last, state, elapsed, np.array([drove]), np.array([False]), rate=0.05)
 
 
 def contents(memory):
@@ -21,7 +30,7 @@ def contents(memory):
 def test_the_transient_memory_is_empty_after_a_new_goal_and_only_that_robots(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(15)
-    transient = run.dyna2.transient
+    transient = run.dyna2.values.transient
     per_robot = int(np.prod(transient.layout[4:9]))
 
     def belonging_to(robot):
@@ -39,7 +48,7 @@ def test_what_is_not_imagined_again_counts_half_after_its_half_life(drive_dyna2)
     """Where somebody stood in the way the values are bad; they must not stay so when nobody imagines going there."""
     run = drive_dyna2(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_half_life=1.0)))
     run.steps(1)
-    far, transient = (6.0, 7.0, 0.0), run.dyna2.transient
+    far, transient = (6.0, 7.0, 0.0), run.dyna2.values.transient
     transient.learn(far, 0.0, 1.0, 0, -0.8, 1.0)
     run.steps(10)
     assert transient.value(far, 0.0, 1.0, 0) == pytest.approx(-0.4, abs=0.01)
@@ -65,46 +74,71 @@ def test_who_was_held_up_for_a_minute_drives_on_as_soon_as_the_way_is_free(drive
 def test_planning_never_writes_the_permanent_memory(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(10)
-    before = contents(run.dyna2.permanent)
+    before = contents(run.dyna2.values.permanent)
     state, live = run.controller._last, run.controller._live
-    transient = contents(run.dyna2.transient)
+    transient = contents(run.dyna2.values.transient)
     for _ in range(5):
         run.dyna2.plan(state, live)
-    assert contents(run.dyna2.permanent) == before
-    assert contents(run.dyna2.transient) != transient
+    assert contents(run.dyna2.values.permanent) == before
+    assert contents(run.dyna2.values.transient) != transient
 
 
 def test_what_really_happens_is_learned_by_the_permanent_memory_alone(drive_dyna2):
     run = drive_dyna2()
     run.steps(10)
-    before, transient = contents(run.dyna2.permanent), contents(run.dyna2.transient)
-    run.fleet.pose[0, 0] -= 0.3  # a real delay
-    run.controller._remember(replace(run.controller._last, pose=run.fleet.pose.copy()), STEP)
-    assert contents(run.dyna2.permanent) != before
-    assert contents(run.dyna2.transient) == transient
+    before, transient = contents(run.dyna2.values.permanent), contents(run.dyna2.values.transient)
+    live_through(run, late=0.3)
+    assert contents(run.dyna2.values.permanent) != before
+    assert contents(run.dyna2.values.transient) == transient
+
+
+def test_a_real_delay_makes_its_place_worth_less(drive_dyna2):
+    run = drive_dyna2()
+    run.steps(10)
+    last, values = run.controller._last, run.dyna2.values
+    state = (last.pose[0], last.twist[0, 0], last.battery[0], last.goal_index[0])
+    before = values.permanent.value(*state)
+    live_through(run, late=0.3)
+    assert values.permanent.value(*state) < before
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"elapsed": 2 * STEP},  # a cycle was missed
+        {"drove": False},
+        {"goal": (3.0, 3.0, 0.0)},  # it has another goal since
+        {"pose": (np.nan, np.nan, np.nan)},
+    ],
+)
+def test_what_was_no_step_to_the_goal_teaches_nothing(drive_dyna2, how):
+    run = drive_dyna2()
+    run.steps(10)
+    before = contents(run.dyna2.values.permanent)
+    live_through(run, late=0.3, **how)
+    assert contents(run.dyna2.values.permanent) == before
 
 
 def test_one_error_moves_the_sum_of_both_memories_once(drive_dyna2):
     """Imagination moves the transient memory by its rate times the error of the sum; the sum must not move twice."""
     run = drive_dyna2(config=replace(LOCKSTEP, dyna2=Dyna2Config(transient_rate=0.5)))
     run.steps(1)
-    dyna2, pose = run.dyna2, run.fleet.pose[0]
-    dyna2.transient.clear()
-    dyna2.permanent.learn(pose, 0.0, 1.0, run.controller._goal_index[0], 4.0, 1.0)
+    values, pose = run.dyna2.values, run.fleet.pose[0]
+    values.transient.clear()
+    values.permanent.learn(pose, 0.0, 1.0, run.controller._last.goal_index[0], 4.0, 1.0)
     lessons = []
-    learn = dyna2.transient.learn
+    learn = values.transient.learn
 
     def watch(pose, speed, battery, goal, error, rate):
         def total():
-            permanent = dyna2.permanent.value(pose, speed, battery, run.controller._goal_index[0])
-            return permanent + dyna2.transient.value(pose, speed, battery, goal)
+            return values.learned(goal, pose, speed, battery, run.controller._last.goal_index[0])
 
         before = total()
         learn(pose, speed, battery, goal, error, rate)
         lessons.append((total() - before, rate * error))
 
-    dyna2.transient.learn = watch
-    dyna2.plan(run.controller._last, run.controller._live)
+    values.transient.learn = watch
+    run.dyna2.plan(run.controller._last, run.controller._live)
     moved, meant = np.array(lessons).T
     assert len(lessons) > 3
     assert np.abs(meant).max() > 0.1
@@ -114,13 +148,13 @@ def test_one_error_moves_the_sum_of_both_memories_once(drive_dyna2):
 def test_the_permanent_memory_is_saved_on_close_and_read_on_reset(drive_dyna2, tmp_path):
     run = drive_dyna2(memory_dir=tmp_path)
     run.steps(40)
-    learned = contents(run.dyna2.permanent)
+    learned = contents(run.dyna2.values.permanent)
     assert learned
     run.controller.close()
     again = drive_dyna2(memory_dir=tmp_path)
-    assert contents(again.dyna2.permanent) == pytest.approx(learned)
+    assert contents(again.dyna2.values.permanent) == pytest.approx(learned)
     other = drive_dyna2(memory_dir=tmp_path, site=hall(12, 8))
-    assert not contents(other.dyna2.permanent)
+    assert not contents(other.dyna2.values.permanent)
 
 
 def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(drive_dyna2, tmp_path):

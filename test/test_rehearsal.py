@@ -75,7 +75,7 @@ def main() -> None:
     simulation = Simulation(site, ROBOTS, 1, poses=poses, pallets=[Pallet(12.4, 2.6, 0.0)])
     for number, goal in enumerate((ends[2], ends[0], ends[1], ends[0])):
         controller.assign(number, np.array(goal))
-    permanent, routes, watch = controller._permanent, controller._routes, controller._vigilance.watch
+    permanent, routes, watch = controller._memories.permanent, controller._routes, controller._vigilance.watch
     happened = set()
     for cycle in range(CYCLES):
         if cycle == 15:

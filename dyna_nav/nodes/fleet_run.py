@@ -250,11 +250,12 @@ class FleetRun:
         All that happens until the end is judged: a robot can collide while it brakes.
         """
         self.monitor.ending = True
-        if self.monitor.first_command_s is not None:
+        moved = self.monitor.first_command_s is not None
+        if moved:
             self._read_accounts()
         self.killed += stop_all([self.children["planner"], self.children["dispatcher"]], LEAVING)
         now = time.monotonic()
-        deadline, stood = now + BRAKING, now
+        deadline, stood = now + BRAKING * moved, now
         while self.children["simulator"].running and now < min(deadline, stood + LISTENING):
             self._executor.spin_once(timeout_sec=0.05)
             now = time.monotonic()

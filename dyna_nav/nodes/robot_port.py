@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ class RobotPort:
 
     def _on_battery(self, message: BatteryState, _: float) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
-        if self._battery_fault is None:
+        if self._battery_fault is None and not math.isnan(message.percentage):  # not measured: as it was, or full
             self._battery = message.percentage
 
     def _clock(self, stamp: float, waited: float) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import RobotModel
-from dyna_nav.planning.controller import PlannerConfig
+from dyna_nav.planning.config import PlannerConfig
 from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.lockstep import UNHURRIED, LockstepController
 from dyna_nav.site import Site
@@ -68,6 +68,12 @@ class StraightLinePotential(Ablation):
         return replace(
             lattice, clearance=np.full_like(lattice.clearance, _FREE), fine=np.full_like(lattice.fine, _FREE)
         )
+
+
+class NoTraffic(Ablation):
+    """Routes are chosen as if the others were not there."""
+
+    variant = _changed(potential={"contraflow": 0.0})
 
 
 class NoUncertaintyPenalty(Ablation):

@@ -1,91 +1,37 @@
 """The navigator of one machine's fleet: Dyna-2 between what it senses and what it remembers.
 
-One cycle: notice what really happened (permanent memory), see what is new (live map), plan what may be planned, and say
-why the others stand. Everything here runs in lockstep without ROS.
+One cycle (``Dyna2Controller.act``): notice what really happened (permanent memory), see what is new (live map), plan
+what may be planned, and say why the others stand. Everything here runs in lockstep without ROS.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from dyna_nav.controller import Observation
-from dyna_nav.mdp import STEP, STOP, Bins, GoalTolerance, Reward, RobotModel, action_set, goal_reached
-from dyna_nav.parameters import check, parameter
-from dyna_nav.planning.admissible import BrakingConfig
-from dyna_nav.planning.dyna2 import Dyna2, Dyna2Config
-from dyna_nav.planning.fleet_state import FleetState
-from dyna_nav.planning.lattice import Lattice, PotentialConfig
-from dyna_nav.planning.making_way import MakingWayConfig
-from dyna_nav.planning.memory import Grid, ValueMemory
-from dyna_nav.planning.obstacles import LiveMap, ObstacleConfig
+from dyna_nav.mdp import STOP, RobotModel, action_set
+from dyna_nav.parameters import check
+from dyna_nav.planning.config import PlannerConfig
+from dyna_nav.planning.dyna2 import Dyna2
+from dyna_nav.planning.experience import learn_from_step
+from dyna_nav.planning.fleet_state import FleetState, Plan
+from dyna_nav.planning.goals import Goals
+from dyna_nav.planning.lattice import Lattice
+from dyna_nav.planning.obstacles import LiveMap
+from dyna_nav.planning.report import HEMMED_IN, MAKES_WAY, ROUTE_PENDING, PlanReport
 from dyna_nav.planning.routes import Routes
+from dyna_nav.planning.site_memories import SiteMemories
 from dyna_nav.planning.standing import BrokenDown
-from dyna_nav.planning.track import MovingConfig
-from dyna_nav.planning.vigilance import Assessment, Vigilance
-from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
+from dyna_nav.planning.values import Values
+from dyna_nav.planning.vigilance import Assessment, Unwatched, Vigilance
 from dyna_nav.safety.deadline import SteadyClock
 from dyna_nav.safety.reserve import Countdown
 from dyna_nav.site import Site
 from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel
-
-ROUTE_PENDING = "route is being computed"
-HEMMED_IN = "nothing admissible but braking"
-MAKES_WAY = "makes way for another robot"
-WAITS = (ROUTE_PENDING, HEMMED_IN, MAKES_WAY)  # reasons to stand that are part of driving; any other is a safe-stop
-
-_LARGEST_ERROR = 1.0  # one real step teaches no more than this: ten seconds of delay
-_TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
-
-
-@dataclass(frozen=True)
-class PlannerConfig:
-    """Everything that can be set about the planner."""
-
-    dyna2: Dyna2Config = field(default_factory=Dyna2Config)
-    braking: BrakingConfig = field(default_factory=BrakingConfig)
-    obstacles: ObstacleConfig = field(default_factory=ObstacleConfig)
-    moving: MovingConfig = field(default_factory=MovingConfig)
-    potential: PotentialConfig = field(default_factory=PotentialConfig)
-    making_way: MakingWayConfig = field(default_factory=MakingWayConfig)
-    tolerance: GoalTolerance = field(default_factory=GoalTolerance)
-    reward: Reward = field(default_factory=Reward)
-    bins: Bins = field(default_factory=Bins)
-    breaker: CircuitBreakerConfig = field(default_factory=CircuitBreakerConfig)
-    speeds: tuple[float, ...] = parameter(
-        (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
-    )
-    budget_ms: float = parameter(
-        34.0,
-        "time of a whole cycle; its rollouts end when the rest is needed to choose and to send; 0: never [ms]",
-        minimum=0,
-        maximum=1000,
-    )
-
-
-@dataclass(frozen=True)
-class PlanReport:
-    """What the last cycle did; row i is robot i."""
-
-    cycle_ms: float
-    choosing_ms: float  # of which after the rollouts; NaN: there were none
-    uncertainty: np.ndarray  # [n] epistemic
-    ood_score: np.ndarray  # [n]
-    arrived: np.ndarray  # [n] bool: stands at its goal
-    stop_reason: list[str]  # why a robot with a goal stands by order of the planner; "" when it does not
-    model_calls: int  # rows the model predicted
-    steps: int  # imagined steps that fitted into the budget
-    rollouts: int  # imagined for each planned robot; fewer than configured where time is short
-    cut: bool  # whether there was no time to reach the horizon
-    plans: np.ndarray  # [n, horizon + 1, 3] poses, map frame
-    breaker_open: np.ndarray  # [n] bool
-    prediction_error: np.ndarray  # [n] rolling, normalised units; NaN before the first step
-    unjudged: np.ndarray  # [n] odometry [Hz] of a robot whose driving could not be judged for long; NaN: it can
 
 
 class Dyna2Controller:
@@ -125,7 +71,8 @@ class Dyna2Controller:
         """
         config = config or PlannerConfig()
         check(config)
-        self._model, self._vigilance, self._config, self._memory_dir = model, vigilance, config, memory_dir
+        self._model, self._config, self._memory_dir = model, config, memory_dir
+        self._vigilance = vigilance or Unwatched()
         self._clock = clock or SteadyClock()
         self._routes: Routes | None = None
         self.warnings: list[str] = list(model.warnings)
@@ -145,50 +92,27 @@ class Dyna2Controller:
         """Begin a run on a site; the permanent memory of that site is read back."""
         self.close()
         config = self._config
-        self._site, self._robots, self._robot_model = site, robots, model
         self._actions = action_set(model, config.speeds)
         lattice = self._lattice(site, model)
-        extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
-        grid = Grid(tuple(site.map.origin), extent)
-        self._permanent = ValueMemory(config.bins, grid, model.max_speed)
-        fine = replace(  # nowhere coarser: what sets a standing robot's value right would be promised to a driving one
-            config.bins, x=max(config.bins.x, math.ceil(extent[0] / _TRANSIENT_BIN)),
-            y=max(config.bins.y, math.ceil(extent[1] / _TRANSIENT_BIN)), goal=robots,
+        self._memories = SiteMemories(site, robots, model.max_speed, config.bins, self._memory_dir)
+        self._values = Values(
+            robots, model, self._actions, lattice, self._memories.permanent, self._memories.transient, config.reward,
+            config.tolerance, config.dyna2.missing_speed,
         )  # fmt: skip
-        transient = ValueMemory(fine, grid, model.max_speed)
-        self._memory_file = None
-        if self._memory_dir is not None:
-            self._memory_file = Path(self._memory_dir) / f"permanent-{_digest(site)}.npz"
-            problem = self._permanent.load(self._memory_file)
-            if problem:
-                self.warnings.append(problem)
-        self._dyna2 = self.search(
-            self._model, robots, model, self._actions, lattice, self._permanent, transient, rng, config.dyna2,
-            config.braking, config.reward, config.tolerance,
-        )  # fmt: skip
+        self._dyna2 = self.search(self._model, model, self._values, rng, config.dyna2, config.braking)
         self._routes = Routes(
             lattice, robots, model, self._dyna2, config.tolerance, config.potential, config.making_way
         )
         self._live = LiveMap(site, model.radius, config.obstacles, config.moving)
-        self._goal_index = np.zeros(robots, np.int64)
-        self._arrived = np.zeros(robots, bool)
+        self._goals = Goals(site, robots, model, config.tolerance)
         self._sent = np.zeros((robots, 2))
         self._broken_down = BrokenDown(robots, model)
         self._held = np.zeros(robots, bool)  # or may have been, by somebody else since the last cycle: teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]
-        no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
-        self._unwatched = Assessment(
-            novel=no,
-            reason=("",) * robots,
-            distrusted=no,
-            speed_scale=np.ones(robots),
-            score=unknown,
-            error=unknown,
-            unjudged=unknown,
-        )
-        if self._vigilance is not None:
-            self.warnings += self._vigilance.reset(site, robots)
+        if self._memories.problem:
+            self.warnings.append(self._memories.problem)
+        self.warnings += self._vigilance.reset(site, robots)
 
     def _lattice(self, site: Site, model: RobotModel) -> Lattice:
         return Lattice.of(site, model, self._config.potential)
@@ -201,27 +125,7 @@ class Dyna2Controller:
         """
         if self._routes is None:
             raise ValueError(f"robot {robot} got a goal before reset or after close; call reset first")
-        if not 0 <= robot < self._robots:
-            raise ValueError(f"there is no robot {robot}; robots are numbered 0 to {self._robots - 1}")
-        if goal is not None:
-            goal = np.asarray(goal, float)
-            if goal.shape != (3,) or not np.isfinite(goal).all():
-                raise ValueError(f"goal {goal.tolist()} of robot {robot} is not a finite pose (x, y, yaw)")
-            if not self._site.map.contains(goal[:2]):
-                raise ValueError(f"goal ({goal[0]:.2f}, {goal[1]:.2f}) of robot {robot} lies outside the map")
-            if not self._site.standable(goal[:2], self._robot_model.radius):
-                clearance = float(self._site.clearance_at(goal[:2]))
-                raise ValueError(
-                    f"goal ({goal[0]:.2f}, {goal[1]:.2f}) of robot {robot} has {clearance:.2f} m of room;"
-                    f" the robot needs {self._robot_model.radius:.2f} m"
-                )
-        self._arrived[robot] = False
-        self._routes.assign(robot, goal)
-        stations = self._site.stations
-        if goal is not None and stations:
-            self._goal_index[robot] = min(
-                range(len(stations)), key=lambda k: math.hypot(stations[k].x - goal[0], stations[k].y - goal[1])
-            )
+        self._routes.assign(robot, self._goals.assign(robot, goal))
 
     def wait_for_potentials(self) -> None:
         """Block until every assigned goal has its potential (lockstep runs, where no time passes meanwhile)."""
@@ -239,45 +143,18 @@ class Dyna2Controller:
         seconds_left = Countdown(start + budget, self._clock)
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
-        found = self._vigilance.watch(observation) if self._vigilance is not None else self._unwatched
+        found = self._vigilance.watch(observation)
         state = self._state(observation, present, found)
-        elapsed = observation.time - self._time
-        self._broken_down.update(state.twist, ~self._held & self._sent.any(axis=1), elapsed)
-        self._remember(state, elapsed)
+        self._notice(state, observation.time)
         self._live.update(observation, present)
-        able = (state.planned | state.fallback) & ~self._broken_down.robots
-        self._routes.make_way(observation.time, state.pose, able)
-        waits = able & ~self._held & (self._sent[:, 0] <= 0.0)
-        self._routes.lead_around(self._live.obstacles, observation.time, state.pose, ~self._arrived, waits)
-        self._time = observation.time
-        reasons = [self._why_it_stands(robot, present, found, state) for robot in range(self._robots)]
+        self._find_ways(state, observation.time)
         plan = self._dyna2.plan(state, self._live, seconds_left)
         commands = self._actions[plan.action]
         commands[~(state.planned | state.fallback)] = 0.0
-        for robot in np.flatnonzero(state.planned | state.fallback):
-            if plan.action[robot] == STOP and not plan.admissible[robot].any():
-                reasons[robot] = HEMMED_IN
-        self._sent = commands.copy()
-        self._last = state
-        if self._vigilance is not None:
-            self._vigilance.commanded(observation, commands)
-        end = self._clock.now()
-        self.report = PlanReport(
-            cycle_ms=1e3 * (end - start),
-            choosing_ms=math.nan if seconds_left.looked is None else 1e3 * (end - seconds_left.looked),
-            uncertainty=plan.uncertainty,
-            ood_score=found.score,
-            arrived=self._arrived.copy(),
-            stop_reason=reasons,
-            model_calls=plan.model_calls,
-            steps=plan.steps,
-            rollouts=plan.rollouts,
-            cut=plan.cut,
-            plans=plan.path,
-            breaker_open=found.distrusted,
-            prediction_error=found.error,
-            unjudged=found.unjudged,
-        )
+        self._sent, self._last, self._time = commands.copy(), state, observation.time
+        self._vigilance.commanded(observation, commands)
+        reasons = [self._why_it_stands(robot, present, found, state, plan) for robot in range(len(present))]
+        self._report(plan, found, reasons, start, seconds_left.looked)
         return commands
 
     def executed(self, commands: np.ndarray) -> None:
@@ -288,13 +165,57 @@ class Dyna2Controller:
         known = np.isfinite(commands).all(axis=1)
         self._held = ~known | (np.abs(commands - self._sent) > 1e-6).any(axis=1)
         self._sent = np.where(known[:, None], commands, self._sent)
-        if self._vigilance is not None:
-            self._vigilance.executed(commands)
+        self._vigilance.executed(commands)
 
-    def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState) -> str:
-        """Why a robot with a goal is not planned; "" when it is."""
-        routes = self._routes
-        if np.isnan(routes.goal[robot, 0]) or self._arrived[robot]:
+    # The parts of a cycle, in the order in which they run.
+
+    def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
+        pose = np.where(present[:, None], observation.pose, np.nan)
+        twist = np.where(present[:, None], observation.twist, 0.0)
+        battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
+        goals, routes = self._goals, self._routes
+        goals.look(pose, twist[:, 0], routes.goal)
+        target = routes.target
+        in_refuge = routes.makes_way & goals.reached(pose, twist[:, 0], target)
+        able = present & routes.ready & routes.reachable & ~goals.arrived & ~found.novel & ~in_refuge
+        return FleetState(
+            pose=pose,
+            twist=twist,
+            battery=battery,
+            goal=target,
+            previous=self._sent,
+            goal_index=goals.index.copy(),
+            planned=able & ~found.distrusted,
+            fallback=able & found.distrusted,
+            speed_scale=found.speed_scale,
+            lateness=np.broadcast_to(self._config.braking.lateness(observation.command_delay), len(pose)),
+        )
+
+    def _notice(self, state: FleetState, now: float) -> None:
+        """What came of the last commands by now [s]: who has broken down, and what the others' steps teach.
+
+        That a robot has broken down says nothing about the place where it did; neither does making way.
+        """
+        elapsed, last = now - self._time, self._last
+        self._broken_down.update(state.twist, ~self._held & self._sent.any(axis=1), elapsed)
+        if last is not None:
+            drove = (last.planned | last.fallback) & ~self._held & ~self._broken_down.robots & ~self._routes.makes_way
+            rate = self._config.dyna2.permanent_rate
+            learn_from_step(self._values, last, state, elapsed, drove, self._goals.arrived, rate)
+
+    def _find_ways(self, state: FleetState, now: float) -> None:
+        """Ask for the ways that the next cycles [s] will follow: to refuges, and around what stands."""
+        able = (state.planned | state.fallback) & ~self._broken_down.robots
+        self._routes.make_way(now, state.pose, able)
+        waits = able & ~self._held & (self._sent[:, 0] <= 0.0)
+        self._routes.lead_around(self._live.obstacles, now, state.pose, ~self._goals.arrived, waits)
+
+    def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState, plan: Plan) -> str:
+        """Why a robot with a goal stands by order of the planner; "" when it does not."""
+        routes, drives = self._routes, state.planned[robot] or state.fallback[robot]
+        if drives and plan.action[robot] == STOP and not plan.admissible[robot].any():
+            return HEMMED_IN
+        if np.isnan(routes.goal[robot, 0]) or self._goals.arrived[robot]:
             return ""
         if not present[robot]:
             return "bad input"
@@ -304,68 +225,37 @@ class Dyna2Controller:
             return "no way leads to the goal"
         if found.novel[robot]:
             return found.reason[robot]
-        return "" if state.planned[robot] or state.fallback[robot] else MAKES_WAY
+        return "" if drives else MAKES_WAY
 
-    def _state(self, observation: Observation, present: np.ndarray, found: Assessment) -> FleetState:
-        pose = np.where(present[:, None], observation.pose, np.nan)
-        twist = np.where(present[:, None], observation.twist, 0.0)
-        battery = np.where(np.isfinite(observation.battery), observation.battery, 1.0)
-        tolerance, routes = self._config.tolerance, self._routes
-        with np.errstate(invalid="ignore"):  # who was pushed away has to come again
-            self._arrived &= ~(np.hypot(*(pose - routes.goal)[:, :2].T) > tolerance.position)
-            self._arrived |= present & goal_reached(pose, twist[:, 0], routes.goal, tolerance)
-        target = routes.target
-        in_refuge = routes.makes_way & goal_reached(pose, twist[:, 0], target, tolerance)
-        able = present & routes.ready & routes.reachable & ~self._arrived & ~found.novel & ~in_refuge
-        return FleetState(
-            pose=pose,
-            twist=twist,
-            battery=battery,
-            goal=target,
-            previous=self._sent,
-            goal_index=self._goal_index.copy(),
-            planned=able & ~found.distrusted,
-            fallback=able & found.distrusted,
-            speed_scale=found.speed_scale,
-            lateness=np.broadcast_to(self._config.braking.lateness(observation.command_delay), self._robots),
+    def _report(self, plan: Plan, found: Assessment, reasons: list[str], start: float, imagined: float | None) -> None:
+        """start, imagined: when the cycle began and its rollouts ended [s] (None: there were none)."""
+        end = self._clock.now()
+        self.report = PlanReport(
+            cycle_ms=1e3 * (end - start),
+            choosing_ms=math.nan if imagined is None else 1e3 * (end - imagined),
+            uncertainty=plan.uncertainty,
+            ood_score=found.score,
+            arrived=self._goals.arrived.copy(),
+            stop_reason=reasons,
+            model_calls=plan.model_calls,
+            steps=plan.steps,
+            rollouts=plan.rollouts,
+            cut=plan.cut,
+            plans=plan.path,
+            breaker_open=found.distrusted,
+            prediction_error=found.error,
+            unjudged=found.unjudged,
         )
-
-    def _remember(self, state: FleetState, elapsed: float) -> None:
-        """The permanent memory learns the delay of the step that really happened: TD(0) on its own error alone.
-
-        That a robot has broken down says nothing about the place where it did.
-        """
-        last, reward = self._last, self._config.reward
-        if last is None or abs(elapsed - STEP) > 0.5 * STEP:  # a cycle was missed: what happened took longer
-            return
-        dyna2 = self._dyna2
-        drove = (last.planned | last.fallback) & ~self._held & ~self._broken_down.robots
-        for robot in np.flatnonzero(drove & ~self._routes.makes_way):
-            if np.isnan(state.pose[robot, 0]) or not np.array_equal(state.goal[robot], last.goal[robot]):
-                continue
-            before = dyna2.potential(robot, last.pose[robot], last.twist[robot, 0])
-            old = (last.pose[robot], last.twist[robot, 0], last.battery[robot], self._goal_index[robot])
-            if self._arrived[robot]:
-                target = reward.step + reward.goal - before
-            else:
-                new = (state.pose[robot], state.twist[robot, 0], state.battery[robot], self._goal_index[robot])
-                after = dyna2.potential(robot, state.pose[robot], state.twist[robot, 0])
-                target = reward.step + after - before + reward.discount * self._permanent.value(*new)
-            error = min(max(target - self._permanent.value(*old), -_LARGEST_ERROR), _LARGEST_ERROR)
-            self._permanent.learn(*old, error, self._config.dyna2.permanent_rate)
 
     def save(self) -> None:
         """Write the permanent memory of this site, atomically; nothing happens without a memory folder.
 
         A disk that takes no more is one of the ``warnings``: it must not keep a planner from ending in order.
         """
-        if self._routes is None or self._memory_file is None:
-            return
-        try:
-            self._permanent.save(self._memory_file)
-        except OSError as error:
-            reason = error.strerror or error
-            self.warnings.append(f"permanent memory {self._memory_file} cannot be written ({reason}); it is as before")
+        if self._routes is not None:
+            problem = self._memories.save()
+            if problem:
+                self.warnings.append(problem)
 
     def close(self) -> None:
         """Save what was learned and stop the background thread."""
@@ -373,10 +263,3 @@ class Dyna2Controller:
             self.save()
             self._routes.close()
             self._routes = None
-
-
-def _digest(site: Site) -> str:
-    """A name for a site that changes with its map and its stations, by which goals are numbered."""
-    shape = (*site.map.shape, site.map.resolution, *site.map.origin)
-    stations = [(station.x, station.y, station.yaw) for station in site.stations]
-    return hashlib.sha256(site.map.cells.tobytes() + repr((shape, stations)).encode()).hexdigest()[:12]

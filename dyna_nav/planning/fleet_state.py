@@ -24,6 +24,18 @@ class FleetState:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What the imagination of one cycle starts from, and what it meets on the way."""
+
+    state: FleetState
+    memories: tuple[np.ndarray, ...]  # layout, keys and weights of the permanent memory, then of the transient one
+    clearance: np.ndarray  # float32 [rows, cols] of the live map [m]
+    geometry: np.ndarray  # [3] its origin x, y and resolution [m]
+    expected: np.ndarray  # [others, steps, 2] positions from now on, the fleet first; NaN: absent
+    contact: np.ndarray  # [others] distance at which each is touched [m]
+
+
+@dataclass(frozen=True)
 class Plan:
     """One cycle's outcome."""
 

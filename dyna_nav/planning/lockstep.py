@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dyna_nav.planning.controller import Dyna2Controller, PlannerConfig
+from dyna_nav.planning.config import PlannerConfig
+from dyna_nav.planning.controller import Dyna2Controller
 from dyna_nav.planning.vigilance import Vigilance
 from dyna_nav.world_model.bundle import default_bundle, load_bundle
 from dyna_nav.world_model.runtime import WorldModel

@@ -17,6 +17,7 @@ from dyna_nav.mdp import STEP
 from dyna_nav.ood import OODDetector
 from dyna_nav.safety.circuit_breaker import CircuitBreaker, CircuitBreakerConfig
 from dyna_nav.safety.unjudged import UnjudgedDriving
+from dyna_nav.site import Site
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.residual import ResidualTracker
 from dyna_nav.world_model.runtime import WorldModel
@@ -35,6 +36,34 @@ class Assessment:
     unjudged: np.ndarray  # [n] odometry [Hz] of a robot that drove for long without being judged; NaN: it is judged
 
 
+class Unwatched:
+    """In the place of Vigilance where nothing watches: every state is familiar, every model is trusted."""
+
+    def reset(self, site: Site, robots: int) -> list[str]:
+        """Begin a run; there is nothing to report."""
+        no, unknown = np.zeros(robots, bool), np.full(robots, np.nan)
+        self._found = Assessment(
+            novel=no,
+            reason=("",) * robots,
+            distrusted=no,
+            speed_scale=np.ones(robots),
+            score=unknown,
+            error=unknown,
+            unjudged=unknown,
+        )
+        return []
+
+    def watch(self, observation: Observation) -> Assessment:
+        """Nothing was found."""
+        return self._found
+
+    def executed(self, commands: np.ndarray) -> None:
+        """Nobody asks."""
+
+    def commanded(self, observation: Observation, commands: np.ndarray) -> None:
+        """Nobody asks."""
+
+
 class Vigilance:
     """Judges all robots of a machine once per cycle."""
 
@@ -48,7 +77,7 @@ class Vigilance:
             config or CircuitBreakerConfig(),
         )
 
-    def reset(self, site, robots: int) -> list[str]:
+    def reset(self, site: Site, robots: int) -> list[str]:
         """Begin a run on a site; returns a sentence for each thing that does not run as it was asked to."""
         self._residuals = ResidualTracker(self._model, site, robots)
         self._detector = OODDetector(self._bundle, site, self._provider)

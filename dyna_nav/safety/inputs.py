@@ -170,11 +170,11 @@ def scan_fault(
 
 
 def battery_fault(message: Any, topic: str = "battery_state") -> str | None:
-    """A sensor_msgs/BatteryState whose charge is not a fraction."""
+    """A sensor_msgs/BatteryState whose charge is neither a fraction nor NaN, which says that it is not measured."""
     charge = message.percentage
-    if math.isfinite(charge) and 0.0 <= charge <= 1.0:
+    if math.isnan(charge) or 0.0 <= charge <= 1.0:
         return None
-    return f"{topic}: percentage is {charge:.4g}; it must be a fraction in [0, 1]"
+    return f"{topic}: percentage is {charge:.4g}; it must be a fraction in [0, 1], or NaN where it is not measured"
 
 
 def goal_fault(

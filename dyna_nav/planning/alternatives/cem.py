@@ -13,6 +13,7 @@ import numpy as np
 
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.alternatives.sequences import SequenceSearch
+from dyna_nav.planning.imagination import Rollouts
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class CrossEntropy(SequenceSearch):
         super().__init__(*arguments, rounds=config.rounds, hold=config.hold)
         self._cem = config
 
-    def _prepare_rounds(self) -> int:
+    def _prepare(self, rounds: int, share: int) -> None:
         actions = len(self.actions)
         repeated = self._warm[:, : self._decisions * self._hold : self._hold]  # [robots, decisions]
         self._probability = np.full((self.robots, self._decisions, actions), self._cem.uniform / actions)
@@ -46,22 +47,23 @@ class CrossEntropy(SequenceSearch):
             self._cem.uniform / actions + 1.0 - self._cem.uniform,
             axis=2,
         )
-        return super()._prepare_rounds()
+        self._begins = True
 
-    def _propose(self) -> np.ndarray:
-        cumulative = np.cumsum(self._probability, axis=2)[self._robot].transpose(1, 0, 2)  # [decisions, rows, actions]
-        dice = self._rng.random((self._decisions, self._rows, 1))
+    def _propose(self, robot: np.ndarray, number: np.ndarray) -> np.ndarray:
+        cumulative = np.cumsum(self._probability, axis=2)[robot].transpose(1, 0, 2)  # [decisions, rows, actions]
+        dice = self._rng.random((self._decisions, robot.size, 1))
         sequences = (dice > cumulative[:, :, :-1]).sum(axis=2)
-        if self._round == 0:  # every action is tried, and what was best in the last cycle
-            again = self._number == len(self.actions)
-            sequences[0] = np.where(again, sequences[0], self._number % len(self.actions))
-            sequences[:, again] = self._warm[self._robot[again], : self._decisions * self._hold : self._hold].T
+        if self._begins:  # every action is tried, and what was best in the last cycle
+            again = number == len(self.actions)
+            sequences[0] = np.where(again, sequences[0], number % len(self.actions))
+            sequences[:, again] = self._warm[robot[again], : self._decisions * self._hold : self._hold].T
+            self._begins = False
         return sequences
 
-    def _take_in(self, total: np.ndarray) -> None:
-        for robot in self._active:
-            rows = np.flatnonzero(self._robot == robot)
+    def _take_in(self, rollouts: Rollouts, sequences: np.ndarray, returns: np.ndarray) -> None:
+        for robot in np.unique(rollouts.robot):
+            rows = np.flatnonzero(rollouts.robot == robot)
             count = max(1, round(self._cem.elites * rows.size))
-            elite = rows[np.argsort(-total[0, rows], kind="stable")[:count]]
-            share = (self._sequences[:, elite, None] == np.arange(len(self.actions))).mean(axis=1)
+            elite = rows[np.argsort(-returns[0, rows], kind="stable")[:count]]
+            share = (sequences[:, elite, None] == np.arange(len(self.actions))).mean(axis=1)
             self._probability[robot] += self._cem.rate * (share - self._probability[robot])

@@ -16,7 +16,7 @@ from numba import njit
 
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.alternatives.sequences import SequenceSearch
-from dyna_nav.planning.rollouts import choose
+from dyna_nav.planning.imagination import Rollouts
 
 _NO_NODE = -1
 
@@ -41,55 +41,42 @@ class TreeSearch(SequenceSearch):
         super().__init__(*arguments, rounds=config.rounds, hold=config.hold)
         self._mcts = config
 
-    def _prepare_rounds(self) -> int:
-        count = super()._prepare_rounds()
-        shape = (self.robots, 1 + count * self._share + len(self.actions), len(self.actions))
+    def _prepare(self, rounds: int, share: int) -> None:
+        shape = (self.robots, 1 + rounds * share + len(self.actions), len(self.actions))
         self._child = np.full(shape, _NO_NODE)
         self._visits, self._under_way, self._sum = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self._nodes = np.ones(self.robots, np.int64)  # in use; node 0 is the root
-        return count
 
-    def _propose(self) -> np.ndarray:
-        sequences = np.full((self._decisions, self._rows), _NO_NODE)
-        self._way = np.full((self._decisions, self._rows), _NO_NODE)  # node in which each decision is taken
+    def _propose(self, robot: np.ndarray, number: np.ndarray) -> np.ndarray:
+        sequences = np.full((self._decisions, robot.size), _NO_NODE)
+        self._way = np.full((self._decisions, robot.size), _NO_NODE)  # node in which each decision is taken
         descend(
-            self._robot, self._child, self._visits, self._under_way, self._sum, self._nodes,
-            self._rng.random(self._rows), self._mcts.exploration * self._mcts.span, sequences, self._way,
+            robot, self._child, self._visits, self._under_way, self._sum, self._nodes, self._rng.random(robot.size),
+            self._mcts.exploration * self._mcts.span, sequences, self._way,
         )  # fmt: skip
         return sequences
 
-    def _choose(self, step: int) -> None:
-        free = np.full(self._rows, len(self.actions) + 1)  # neither holds its action nor repeats the last cycle's
-        choose(
-            step, self._robot, free, self._chosen, self._running, self._pose, self._twist, self._battery, self._warm,
-            self._rng.random((self._rows, 3)), self.config.change, self.config.greedy, self.fields, self._lattice,
-            self._memories, self._state.goal_index, self.actions, self._motion, self._limits, self._reward,
-            self._radius, self._live.clearance, self._geometry,
-        )  # fmt: skip
-        decided = self._sequences[step // self._hold]
-        self._chosen[step] = np.where(decided == _NO_NODE, self._chosen[step], decided)
+    def _held(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
+        held = np.zeros(robot.size, bool)
+        held[np.unique(robot * len(self.actions) + first, return_index=True)[1]] = True
+        return held
 
-    def _doubt(self, step: int) -> None:
-        self._number = _first_of_each(self._robot, self._first, len(self.actions))
-        super()._doubt(step)
+    def _follow(self, sequences: np.ndarray, rollouts: Rollouts, step: int) -> None:
+        """The way to the leaf, and the simulation policy below it."""
+        free = np.full(rollouts.rows, len(self.actions) + 1)  # neither holds its action nor repeats the last cycle's
+        rollouts.follow_simulation_policy(step, free, self._warm, self._rng.random((rollouts.rows, 3)))
+        decided = sequences[step // self._hold]
+        rollouts.chosen[step] = np.where(decided == _NO_NODE, rollouts.chosen[step], decided)
 
-    def _take_in(self, total: np.ndarray) -> None:
+    def _take_in(self, rollouts: Rollouts, sequences: np.ndarray, returns: np.ndarray) -> None:
         back_up(
-            self._robot, self._sequences, self._way, self._length, total, self._hold, self._mcts.span, self._visits,
+            rollouts.robot, sequences, self._way, rollouts.length, returns, self._hold, self._mcts.span, self._visits,
             self._under_way, self._sum,
         )  # fmt: skip
 
     def _worth(self, best: np.ndarray) -> np.ndarray:
         visits = self._visits[:, 0]
         return np.where(visits > 0, self._sum[:, 0] / np.maximum(visits, 1.0), -np.inf)
-
-
-def _first_of_each(robot: np.ndarray, first: np.ndarray, actions: int) -> np.ndarray:
-    """Number [rows] of each rollout: its first action where it is the first row with it, more than all others."""
-    number = np.full(robot.size, actions + 1)
-    _, row = np.unique(robot * actions + first, return_index=True)
-    number[row] = first[row]
-    return number
 
 
 @njit(cache=True, nogil=True)

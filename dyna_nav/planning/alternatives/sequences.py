@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from dyna_nav.planning.dyna2 import Dyna2
+from dyna_nav.planning.fleet_state import FleetState, Scene
+from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
 
 
 class SequenceSearch(Dyna2, ABC):
@@ -25,79 +28,57 @@ class SequenceSearch(Dyna2, ABC):
         self._decisions = -(-self.config.horizon // hold)
 
     @abstractmethod
-    def _propose(self) -> np.ndarray:
-        """Actions [decisions, rows] for this round; a row is one sequence of robot ``_robot[row]``."""
+    def _propose(self, robot: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Actions [decisions, rows] for a round; a row is one sequence of ``robot[row]``, its ``number[row]``-th."""
 
-    def _take_in(self, total: np.ndarray) -> None:
-        """Learn from what the round returned: total [horizon + 1, rows] are the returns from every step."""
+    def _take_in(self, rollouts: Rollouts, sequences: np.ndarray, returns: np.ndarray) -> None:
+        """Learn from what a round's sequences returned: returns [horizon + 1, rows] from every step."""
 
-    def _search(self, seconds_left: Callable[[], float]) -> int:
-        count = self._prepare_rounds()
-        best = _BestSequences(self.robots, len(self.actions), self.config.horizon)
-        steps, pace, before = 0, 0.0, seconds_left()
-        for self._round in range(count):
+    def _search(self, scene: Scene, imagined: Imagined, seconds_left: Callable[[], float]) -> None:
+        """Doubt is measured along the first round, in which every action begins a sequence; later ones follow it."""
+        rounds, share = self._divide(scene.state.planned)
+        self._prepare(rounds, share)
+        rollouts, pace, before = None, 0.0, seconds_left()
+        for _ in range(rounds):
             if seconds_left() <= 1.2 * pace:
-                self._cut = True
+                imagined.cut = True
                 break
-            self._start(self._share)
-            self._sequences = self._propose()
-            self._first = self._sequences[0]
-            ran = self._roll_out(seconds_left)
-            if not ran:
+            robot, number = rows_for(scene.state.planned, share, self.model.members, len(self.actions))
+            sequences = self._propose(robot, number)
+            held = self._held(robot, number, sequences[0])
+            rollouts = Rollouts(self.model, self.values, self.config, scene, robot, sequences[0], held, rollouts)
+            rollouts.run(partial(self._follow, sequences), seconds_left)
+            imagined.count(rollouts)
+            if not rollouts.steps:
                 break
-            steps = max(steps, ran)
-            self._action_value.fill(-np.inf)
-            total = self._rank()
-            best.keep(self._action_value, self._best_row, self._states, self._chosen, self._length)
-            self._take_in(total)
+            returns = rollouts.returns()
+            imagined.keep(rollouts, returns)
+            self._take_in(rollouts, sequences, returns)
             now = seconds_left()
             pace, before = max(pace, before - now), now
-        self._states, self._chosen, self._length = best.states, best.chosen, best.length
-        self._best_row, self._action_value = best.rows(), self._worth(best.value)
-        return steps
+        imagined.value = self._worth(imagined.value)
+
+    def _learn(self, state: FleetState, imagined: Imagined) -> None:
+        """There is no transient memory."""
+
+    def _divide(self, planned: np.ndarray) -> tuple[int, int]:
+        """Rounds of a cycle, and the rollouts of each robot in one of them: every action can begin one."""
+        rollouts, members = self._share(planned), self.model.members
+        least = members * -(-(len(self.actions) + 1) // members)
+        rounds = max(1, min(self._rounds, rollouts // least))
+        return rounds, rollouts // rounds
+
+    def _prepare(self, rounds: int, share: int) -> None:
+        """Begin a cycle of so many rounds, with so many rollouts of each robot in one of them."""
+
+    def _held(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Rows, bool [rows], along which doubt is measured: one for each first action of a robot."""
+        return number < len(self.actions)
+
+    def _follow(self, sequences: np.ndarray, rollouts: Rollouts, step: int) -> None:
+        """What a rollout does at a step: the actions go into ``rollouts.chosen[step]``."""
+        rollouts.chosen[step] = sequences[step // self._hold]
 
     def _worth(self, best: np.ndarray) -> np.ndarray:
         """What the actions are worth [robots, actions], given the best return of each (-inf: none was imagined)."""
         return best
-
-    def _prepare_rounds(self) -> int:
-        """Divide the rollouts of a cycle into rounds in which every action can begin one; tells how many."""
-        rollouts = min(self.config.rollouts, self.config.model_rows // self._active.size)
-        members = self.model.members
-        least = members * -(-(len(self.actions) + 1) // members)
-        count = max(1, min(self._rounds, rollouts // least))
-        self._share = rollouts // count
-        return count
-
-    def _choose(self, step: int) -> None:
-        self._chosen[step] = self._sequences[step // self._hold]
-
-    def _doubt(self, step: int) -> None:
-        """Doubt is measured along the first round, in which every action begins a sequence; later rounds follow it."""
-        if self._round == 0:
-            super()._doubt(step)
-        else:
-            self._follow_doubt(step)
-
-
-class _BestSequences:
-    """The best imagined sequence of each robot and first action, over the rounds of a cycle."""
-
-    def __init__(self, robots: int, actions: int, horizon: int):
-        slots = robots * actions
-        self.value = np.full((robots, actions), -np.inf)
-        self.states = np.zeros((horizon + 1, slots, 5))  # x, y [m], yaw [rad], speed [m/s], battery
-        self.chosen = np.zeros((horizon, slots), np.int64)
-        self.length = np.zeros(slots, np.int64)
-
-    def keep(self, value, row, states, chosen, length) -> None:
-        """Take over what is better: value, row [robots, actions]; states, chosen, length by row."""
-        better = value > self.value
-        source, slot = row[better], np.flatnonzero(better.ravel())
-        self.value[better] = value[better]
-        self.states[:, slot], self.chosen[:, slot] = states[:, source], chosen[:, source]
-        self.length[slot] = length[source]
-
-    def rows(self) -> np.ndarray:
-        """Slot [robots, actions] of each sequence; -1 where none was imagined."""
-        return np.where(np.isfinite(self.value), np.arange(self.value.size).reshape(self.value.shape), -1)

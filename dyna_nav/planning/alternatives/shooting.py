@@ -26,7 +26,7 @@ class RandomShooting(SequenceSearch):
     def __init__(self, *arguments, config: ShootingConfig):
         super().__init__(*arguments, rounds=1, hold=config.hold)
 
-    def _propose(self) -> np.ndarray:
-        sequences = self._rng.integers(len(self.actions), size=(self._decisions, self._rows))
-        sequences[0] = self._number % len(self.actions)
+    def _propose(self, robot: np.ndarray, number: np.ndarray) -> np.ndarray:
+        sequences = self._rng.integers(len(self.actions), size=(self._decisions, robot.size))
+        sequences[0] = number % len(self.actions)
         return sequences

@@ -1,0 +1,123 @@
+"""A batch of rollouts: who begins with what, how it goes on, and which trajectories are kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dyna_nav.planning.config import Dyna2Config
+from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
+from dyna_nav.world_model.kinematics import KinematicModel
+
+PLENTY = 60  # rollouts of a robot
+CONFIG = Dyna2Config()
+
+
+class Doubtful(KinematicModel):
+    """A model whose members disagree about everything by as much as they are told."""
+
+    doubt = 0.0
+
+    def disagreement(self, features):
+        return np.full(len(features), self.doubt), np.zeros(len(features))
+
+
+@pytest.fixture
+def imagine(drive_dyna2):
+    """Runs batches of one robot's rollouts by the simulation policy, from where it is on its way."""
+    from planning_worlds import MODEL
+
+    run = drive_dyna2(model=Doubtful(MODEL))
+    run.steps(3)
+    dyna2, rng = run.dyna2, np.random.default_rng(0)
+    actions, warm = len(dyna2.actions), np.ones((1, CONFIG.horizon), np.int64)
+
+    def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf):
+        dyna2.model.doubt = doubt
+        scene = dyna2._look(run.controller._last, run.controller._live)
+        robot, number = rows_for(scene.state.planned, PLENTY, dyna2.model.members, actions)
+        rollouts = Rollouts(dyna2.model, dyna2.values, CONFIG, scene, robot, number % actions, number < actions, after)
+        rollouts.run(
+            lambda rollouts, step: rollouts.follow_simulation_policy(
+                step, number, warm, rng.random((rollouts.rows, 3))
+            ),
+            seconds_left,
+        )
+        return rollouts, number
+
+    return batch
+
+
+def test_each_robot_has_its_share_and_each_member_rows_of_all():
+    robot, number = rows_for(np.array([True, False, True]), share=20, members=5, actions=9)
+    assert robot.reshape(5, 2, 4).tolist() == [[[0] * 4, [2] * 4]] * 5
+    for one in (0, 2):
+        assert sorted(number[robot == one]) == list(range(20))
+
+
+def test_however_small_the_share_each_action_begins_a_rollout_and_another_one_is_left():
+    _, number = rows_for(np.array([True]), share=0, members=5, actions=9)
+    assert set(range(10)) <= set(number)
+
+
+def test_rollouts_change_their_mind_on_the_way(imagine):
+    rollouts, number = imagine()
+    actions, long = 9, rollouts.length >= CONFIG.horizon
+    changes = (np.diff(rollouts.chosen, axis=0) != 0).sum(axis=0)
+    assert (changes[(number > actions) & long] > 0).mean() > 0.5
+    held = number < actions
+    assert (changes[held & long] == 0).all()
+    assert set(rollouts.chosen[0][held]) == set(range(actions))
+
+
+def test_familiar_rollouts_reach_the_horizon_and_doubtful_ones_the_cautious_one(imagine):
+    assert imagine(doubt=CONFIG.uncertain - 0.01)[0].length.max() == CONFIG.horizon
+    assert imagine(doubt=CONFIG.uncertain + 0.01)[0].length.max() == CONFIG.cautious_horizon
+
+
+def test_doubt_beyond_the_familiar_costs_what_it_exceeds_it_by(imagine):
+    familiar, doubtful = (imagine(doubt=doubt)[0] for doubt in (CONFIG.uncertain, CONFIG.uncertain + 0.5))
+    held = np.arange(familiar.rows)[:2]  # whatever they choose, they pay it in their first step
+    paid = familiar._delay[0, held] - doubtful._delay[0, held]
+    assert paid == pytest.approx(0.5 * CONFIG.uncertainty_penalty)
+
+
+def test_a_batch_that_follows_another_one_measures_no_doubt_of_its_own(imagine):
+    first, _ = imagine(doubt=CONFIG.uncertain + 0.1)
+    second, _ = imagine(doubt=0.0, after=first)
+    assert np.array_equal(second.uncertainty, first.uncertainty)
+    assert second.length.max() == CONFIG.cautious_horizon
+    assert second.model_calls < first.model_calls
+
+
+def test_without_time_nothing_is_imagined(imagine):
+    rollouts, _ = imagine(seconds_left=lambda: 0.0)
+    assert (rollouts.steps, rollouts.cut, rollouts.model_calls) == (0, True, 0)
+
+
+def batch(first, returns, mark):
+    """A batch of rows of robot 0 that begin so and return so; all else in it bears a mark."""
+    rows = len(first)
+    rollouts = SimpleNamespace(
+        robot=np.zeros(rows, int), first=np.array(first), length=np.full(rows, mark), steps=mark,
+        chosen=np.full((3, rows), mark), states=np.full((4, rows, 5), float(mark)),
+    )  # fmt: skip
+    return rollouts, np.tile(returns, (4, 1))
+
+
+def test_the_best_trajectory_of_each_action_is_kept_over_all_batches():
+    best = Imagined(robots=1, actions=3, horizon=3)
+    best.keep(*batch([0, 0], [0.3, 1.0], mark=1))
+    best.keep(*batch([0, 1, 1], [0.5, 2.0, -1.0], mark=2))
+    assert best.value.tolist() == [[1.0, 2.0, -np.inf]]
+    assert [best.trajectory(0, action)[1].tolist() for action in range(3)] == [[1], [2, 2], []]
+    assert best.trajectory(0, 1)[0].tolist() == [[2.0] * 3] * 2
+    assert best.steps == 2
+
+
+def test_what_a_model_imagines_that_answers_nonsense_is_not_kept():
+    best = Imagined(robots=1, actions=2, horizon=3)
+    best.keep(*batch([0, 1], [-np.inf, -np.inf], mark=1))
+    assert not best.length.any()
