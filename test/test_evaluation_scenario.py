@@ -131,6 +131,22 @@ def test_a_pallet_in_a_wall_is_refused_with_the_scenario_it_stands_in():
         course(resolve_site("default"), events=(Event(1.0, pallet=PalletLeft(x=0.0, y=0.0)),))
 
 
+@pytest.mark.parametrize(("which", "verb"), [("starts", "starts"), ("goals", "is sent")])
+def test_a_pallet_on_a_place_of_a_robot_is_refused_with_event_and_place(which, verb):
+    tasks = course(robots=2, trips=2).tasks
+    place = tasks.starts[1] if which == "starts" else tasks.goals[1][0]
+    x, y, _ = tasks.places[place]
+    named = rf"scenario 'test': event pallet at 7 s, .* '{tasks.names[place]}' .* where robot 1 {verb}; give it another"
+    with pytest.raises(ValueError, match=named) as refused:
+        course(robots=2, trips=2, events=(Event(7.0, pallet=PalletLeft(x=x + 0.5, y=y)),))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pallet_between_the_places_is_put_down_where_the_scenario_says():
+    (drop,) = course(robots=2, trips=2, events=(Event(7.0, pallet=PalletLeft(x=10.0, y=5.0, yaw=0.5)),)).timeline
+    assert (drop.pallet.x, drop.pallet.y, drop.pallet.yaw) == (10.0, 5.0, 0.5)
+
+
 def test_the_course_depends_on_the_seed_alone():
     scenario = replace(load_scenario("people"), events=load_scenario("pallets").events, trips=8)
     site = resolve_site("random:2")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from dyna_nav.evaluation.incidents import box_clearance
 from dyna_nav.evaluation.scenario import Event, Scenario
 from dyna_nav.evaluation.tasks import TaskStream, draw_tasks
 from dyna_nav.mdp import RobotModel
@@ -24,6 +25,7 @@ TASK_STREAM, EVENT_STREAM = 21, 23  # of the seed
 EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
+PLACE_ROOM = 0.2  # around a robot that stands on a place of its own, or is set down there [m]
 PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 
@@ -154,10 +156,7 @@ class _Events:
         wanted, until = event.pallet, at + event.pallet.stays
         if not wanted.in_way:
             drop = PalletDrop(at, until, Pallet(wanted.x, wanted.y, wanted.yaw))
-            try:
-                check_pallet(self._site, drop.pallet, np.empty((0, 2)), self._model.radius)
-            except ValueError as error:
-                raise ValueError(f"scenario {scenario!r}: {error}; give its event pallet another place") from None
+            self._check_fixed(drop, scenario)
             self._drops.append(drop)
             return drop
         for attempt in range(TRIES):
@@ -170,6 +169,26 @@ class _Events:
                 self._drops.append(drop)
                 return drop
         return None
+
+    def _check_fixed(self, drop: PalletDrop, scenario: str) -> None:
+        """Refuse a pallet whose place the scenario fixes in a wall, or where a robot starts or is sent to."""
+        pallet, tasks = drop.pallet, self._tasks
+        try:
+            check_pallet(self._site, pallet, np.empty((0, 2)), self._model.radius)
+        except ValueError as error:
+            raise ValueError(f"scenario {scenario!r}: {error}; give its event pallet another place") from None
+        box = np.array([[pallet.x, pallet.y, pallet.yaw, pallet.length, pallet.width]])
+        room = box_clearance(tasks.places, box, self._model.radius)[:, 0]
+        for robot, own in enumerate(tasks.own):
+            nearest = min(own, key=lambda place: room[place])
+            if room[nearest] < PLACE_ROOM:
+                x, y = tasks.places[nearest, :2]
+                verb = "starts" if nearest == tasks.starts[robot] else "is sent"
+                raise ValueError(
+                    f"scenario {scenario!r}: event pallet at {drop.at:g} s, at ({pallet.x:.2f}, {pallet.y:.2f}), is "
+                    f"on or beside {tasks.names[nearest]!r} at ({x:.2f}, {y:.2f}), where robot {robot} {verb}; give it "
+                    "another place"
+                )
 
     def _fits(self, drop: PalletDrop) -> bool:
         for other in self._meanwhile(drop):
