@@ -26,10 +26,10 @@ from dyna_nav.world_model.source_key import source_key
 
 MADE_BY = (  # source that the figures depend on; planners of others come with their packages
     "mdp.py", "controller.py", "viewpoint.py", "site", "simulation", "world_model", "ood", "planning", "safety",
-    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/controllers.py", "evaluation/corridor.py",
-    "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py",
-    "evaluation/incidents.py", "evaluation/least_time.py", "evaluation/results.py", "evaluation/statistics.py",
-    "evaluation/tasks.py", "parameters.py",
+    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/carrying.py", "evaluation/controllers.py",
+    "evaluation/corridor.py", "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py",
+    "evaluation/happenings.py", "evaluation/incidents.py", "evaluation/least_time.py", "evaluation/results.py",
+    "evaluation/statistics.py", "evaluation/tasks.py", "parameters.py",
 )  # fmt: skip
 PICTURE_DPI = 90
 NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "least_s", "mean_abs_jerk")
