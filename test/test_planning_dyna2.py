@@ -314,6 +314,15 @@ class Distrust:
         pass
 
 
+def test_what_a_model_has_taught_that_is_trusted_no_longer_is_forgotten(drive_dyna2):
+    run = drive_dyna2(vigilance=Distrust())
+    for memory, goal in ((run.dyna2.values.permanent, 0), (run.dyna2.values.transient, 0)):
+        memory.learn((2.0, 2.0, 0.0), 0.0, 1.0, goal, -1.0, 0.5)
+    run.steps(1)
+    assert len(run.dyna2.values.permanent)
+    assert not len(run.dyna2.values.transient)
+
+
 def test_without_the_model_a_robot_drives_at_half_speed_and_arrives(drive_dyna2):
     run = drive_dyna2(vigilance=Distrust())
     run.until_arrived(60)

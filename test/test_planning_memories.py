@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planning_drive import CORNERS, LOCKSTEP
-from planning_worlds import hall
+from planning_drive import CORNERS, HALL, LOCKSTEP
+from planning_worlds import MODEL, hall
 
-from dyna_nav.mdp import STEP
+from dyna_nav.mdp import STEP, Bins
 from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.experience import learn_from_step
+from dyna_nav.planning.site_memories import SiteMemories
 
 
 def live_through(run, late, elapsed=STEP, drove=True, **other):
@@ -164,6 +165,38 @@ def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(
     run.controller.close()
     assert "permanent-" in run.controller.warnings[-1]
     assert "cannot be written" in run.controller.warnings[-1]
+
+
+def test_the_permanent_memory_is_written_once_a_minute_while_the_robots_drive(tmp_path):
+    """Whoever cuts the power, or kills the planner, takes no more than that."""
+    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path)
+    memories.permanent.learn((1.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)
+    learned = contents(memories.permanent)
+    for now in (1000.0, 1059.0):
+        assert memories.keep(now) is None
+        assert not list(tmp_path.iterdir())
+    memories.keep(1060.0)
+    memories.permanent.learn((3.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)  # while it is being written, perhaps
+    memories.close()
+    assert contents(SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path).permanent) == pytest.approx(learned)
+
+
+def test_that_it_cannot_be_written_is_told_and_tried_again(tmp_path):
+    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path / "memory")
+    (tmp_path / "memory").write_text("a file where the folder should be")
+    told = []
+    for now in range(0, 600, 30):
+        told.append(memories.keep(float(now)))
+        assert memories._writing is None or memories._writing.result() is not None
+    assert sum(problem is not None for problem in told) == 8  # of nine times, the last has not been asked about
+    memories.close()
+
+
+def test_the_same_warning_is_given_once(drive_dyna2, monkeypatch):
+    run = drive_dyna2()
+    monkeypatch.setattr(run.controller._memories, "keep", lambda now: "the disk is full")
+    run.steps(3)
+    assert run.controller.warnings.count("the disk is full") == 1
 
 
 def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive_dyna2, tmp_path):

@@ -110,8 +110,7 @@ class Dyna2Controller:
         self._held = np.zeros(robots, bool)  # or may have been, by somebody else since the last cycle: teaches nothing
         self._last: FleetState | None = None
         self._time = math.nan  # of the last observation [s]
-        if self._memories.problem:
-            self.warnings.append(self._memories.problem)
+        self._warn(self._memories.problem)
         self.warnings += self._vigilance.reset(site, robots)
 
     def _lattice(self, site: Site, model: RobotModel) -> Lattice:
@@ -146,6 +145,7 @@ class Dyna2Controller:
         found = self._vigilance.watch(observation)
         state = self._state(observation, present, found)
         self._notice(state, observation.time)
+        self._warn(self._memories.keep(observation.time))
         self._live.update(observation, present)
         self._find_ways(state, observation.time)
         plan = self._dyna2.plan(state, self._live, seconds_left)
@@ -250,16 +250,20 @@ class Dyna2Controller:
     def save(self) -> None:
         """Write the permanent memory of this site, atomically; nothing happens without a memory folder.
 
-        A disk that takes no more is one of the ``warnings``: it must not keep a planner from ending in order.
+        So it is once a minute while the robots drive. A disk that takes no more is one of the ``warnings``: it must not
+        keep a planner from driving, or from ending in order.
         """
         if self._routes is not None:
-            problem = self._memories.save()
-            if problem:
-                self.warnings.append(problem)
+            self._warn(self._memories.save())
 
     def close(self) -> None:
-        """Save what was learned and stop the background thread."""
+        """Save what was learned and stop the background threads."""
         if self._routes is not None:
             self.save()
+            self._memories.close()
             self._routes.close()
             self._routes = None
+
+    def _warn(self, problem: str | None) -> None:
+        if problem and problem not in self.warnings:
+            self.warnings.append(problem)

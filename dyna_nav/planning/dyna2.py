@@ -103,6 +103,8 @@ class Dyna2:
     def _look(self, state: FleetState, live: LiveMap) -> Scene:
         """One step later: what was imagined has faded, what was announced has come nearer."""
         self.values.transient.fade(0.5 ** (STEP / self.config.transient_half_life))
+        for robot in np.flatnonzero(state.fallback):  # what a model that is trusted no longer has taught is no guide
+            self.values.transient.forget(robot)
         self.forecast.advance(state.pose, state.twist, state.planned | state.fallback)
         expected, contact = live.moving.beside(self.forecast.expected[:, :, :2], self.values.radius)
         geometry = np.array([*live.origin, live.resolution])

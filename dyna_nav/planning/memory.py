@@ -196,26 +196,15 @@ class ValueMemory:
         _insert(self.keys, self.weights, self.visits, keys, weights, visits)
         self._used = len(keys)
 
-    def save(self, path: Path) -> None:
-        """Write the memory atomically (numpy archive without objects): a crash leaves the old file or the new one."""
+    def content(self) -> dict[str, np.ndarray]:
+        """What a file of the memory holds: a copy that later lessons leave as it is."""
         held = np.flatnonzero(self.keys != _EMPTY)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    layout=self.layout,
-                    keys=self.keys[held],
-                    weights=self.weights[held],
-                    visits=self.visits[held],
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        arrays = {"keys": self.keys, "weights": self.weights, "visits": self.visits}
+        return {"layout": self.layout.copy()} | {name: array[held] for name, array in arrays.items()}
+
+    def save(self, path: Path) -> None:
+        """Write the memory as it is; see :func:`write`."""
+        write(path, self.content())
 
     def load(self, path: Path) -> str | None:
         """Read a saved memory; the answer is None or one sentence on what was wrong.
@@ -248,3 +237,21 @@ class ValueMemory:
             return f"permanent memory {path} cannot be used ({reason}); set aside as {aside.name}, starting empty"
         self._fill(keys, weights, visits, self._capacity_for(len(keys)))
         return None
+
+
+def write(path: Path, content: dict[str, np.ndarray]) -> None:
+    """Write a memory's content atomically (numpy archive without objects): a crash leaves the old file or the new one.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dyna_nav.mdp import Bins
-from dyna_nav.planning.memory import Grid, ValueMemory
+from dyna_nav.planning.memory import Grid, ValueMemory, write
 from dyna_nav.site import Site
 
+_KEEP = 60.0  # between two times that the permanent memory is written while driving [s]
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
 
@@ -30,7 +32,25 @@ class SiteMemories:
         )  # fmt: skip
         self.transient = ValueMemory(fine, grid, max_speed)
         self._file = None if folder is None else Path(folder) / f"permanent-{_digest(site)}.npz"
+        self._writer, self._writing = ThreadPoolExecutor(1, thread_name_prefix="memory"), None
+        self._kept = math.nan  # when it was written last, or could first have been [s]
         self.problem = None if self._file is None else self.permanent.load(self._file)
+
+    def keep(self, now: float) -> str | None:
+        """Write the permanent memory once a minute, beside the cycles: a power cut costs no more; now [s].
+
+        The answer is None or one sentence on why it could not be written the last time.
+        """
+        if self._file is None:
+            return None
+        if math.isnan(self._kept):
+            self._kept = now
+        problem = None
+        if now - self._kept >= _KEEP and (self._writing is None or self._writing.done()):
+            self._kept = now
+            problem = None if self._writing is None else self._writing.result()
+            self._writing = self._writer.submit(_write, self._file, self.permanent.content())
+        return problem
 
     def save(self) -> str | None:
         """Write the permanent memory, atomically; the answer is None or one sentence on why it cannot be written.
@@ -39,12 +59,19 @@ class SiteMemories:
         """
         if self._file is None:
             return None
-        try:
-            self.permanent.save(self._file)
-        except OSError as error:
-            reason = error.strerror or error
-            return f"permanent memory {self._file} cannot be written ({reason}); it is as before"
-        return None
+        return self._writer.submit(_write, self._file, self.permanent.content()).result()
+
+    def close(self) -> None:
+        """Stop the thread that writes, when it has."""
+        self._writer.shutdown()
+
+
+def _write(file: Path, content: dict[str, np.ndarray]) -> str | None:
+    try:
+        write(file, content)
+    except OSError as error:
+        return f"permanent memory {file} cannot be written ({error.strerror or error}); it is as before"
+    return None
 
 
 def _digest(site: Site) -> str:
