@@ -233,6 +233,21 @@ def test_it_gives_way_to_who_goes_first_and_goes_on_afterwards():
     assert monitor.limit(wish, pose, twist, sent, none, nobody, nobody, past)[0] == pytest.approx(1.0)
 
 
+def test_a_stranger_who_comes_near_stops_it_just_the_same_when_the_fleet_is_known():
+    monitor = Monitor(HALL.clearance, GEOMETRY, MODEL, MonitorConfig())
+    pose, twist, sent = np.array([3.0, 4.0, 0.0]), np.array([1.0, 0.0]), np.array([1.0, 0.0])
+    time = np.arange(monitor.horizon) * 0.05
+    stranger = np.stack([4.6 - 1.2 * time, np.full_like(time, 4.0)], axis=1)[None]
+    fleet = np.full((2, monitor.horizon, 2), np.nan)
+    fleet[1] = (9.0, 7.0)  # somebody who stands far away
+    wish, none, nobody = Wish(np.array([1.0, 0.0])), np.empty((0, 2)), np.empty((0, monitor.horizon, 2))
+    blind = monitor.limit(wish, pose, twist, sent, none, nobody, stranger, nobody)
+    known = monitor.limit(wish, pose, twist, sent, none, fleet, stranger, nobody)
+    assert known.tolist() == blind.tolist()
+    assert known[0] < 0.5
+    assert monitor.limit(wish, pose, twist, sent, none, fleet, nobody, nobody)[0] == pytest.approx(1.0)
+
+
 # Recoveries.
 
 
