@@ -46,6 +46,7 @@ def test_four_robots_that_change_places_never_touch(drive_dyna2):
     run.until_arrived(60)
     assert least_gap(np.concatenate(run.way)) >= 2 * MODEL.radius
     assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
+    assert np.isfinite(run.controller.report.plans).all()  # what the others are told
 
 
 @pytest.mark.parametrize(("gap", "may_follow"), [(0.3, False), (1.0, True)])
