@@ -127,7 +127,7 @@ class Rollouts:
             self._scene.state.goal_index, self._values.discount, total,
         )  # fmt: skip
         total[:, ~np.isfinite(self.states).all(axis=(0, 2))] = -np.inf  # nor may the fleet be told of such a path
-        return np.nan_to_num(total, copy=False, nan=-np.inf, posinf=-np.inf)
+        return np.nan_to_num(total, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
 
     def _moving(self) -> np.ndarray:
         """Rows, bool [rows], that take the next step."""
