@@ -22,6 +22,7 @@ from dyna_nav.evaluation import command as evaluate
 from dyna_nav.evaluation.campaign import SHIPPED, load_campaign
 from dyna_nav.evaluation.scenario import shipped_scenarios
 from dyna_nav.planning.ablations import ABLATIONS
+from dyna_nav.site import save_map
 from dyna_nav.world_model import bundle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,6 +198,36 @@ def test_a_controller_of_ones_own_is_driven_anew_when_its_file_has_changed(made_
         assert command(tmp_path, mine) == 0
         assert len(made_up.asked) == asked
     assert "(the file of controller astar has changed)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", ["hall.yaml", "hall.pgm", "hall.stations.yaml"])
+def test_a_map_that_has_changed_behind_its_name_is_driven_anew(changed, made_up, tmp_path, capsys):
+    (tmp_path / "maps").mkdir()
+    save_map(open_hall(), tmp_path / "maps" / "hall.yaml")
+    mine = content([run_entry(map="$MAPS/hall.yaml", site="")])
+    for asked in (1, 1):
+        assert command(tmp_path, mine) == 0
+        assert len(made_up.asked) == asked
+    file = tmp_path / "maps" / changed
+    file.write_bytes((file.read_bytes() if file.exists() else b"") + b"\n")
+    assert command(tmp_path, mine) == 0
+    assert len(made_up.asked) == 2
+    assert "(the map $MAPS/hall.yaml has changed)" in capsys.readouterr().err
+
+
+def test_a_result_from_before_maps_were_told_apart_stays_and_so_does_one_whose_map_is_elsewhere(made_up, tmp_path):
+    (tmp_path / "maps").mkdir()
+    save_map(open_hall(), tmp_path / "maps" / "hall.yaml")
+    mine = content([run_entry(map="$MAPS/hall.yaml", site="")])
+    command(tmp_path, mine)
+    file = tmp_path / "out" / "first.json"
+    older = json.loads(file.read_text())
+    del older["campaign"]["map"]
+    file.write_text(json.dumps(older))
+    command(tmp_path, mine)
+    (tmp_path / "maps").rename(tmp_path / "elsewhere")
+    command(tmp_path, mine)
+    assert len(made_up.asked) == 1
 
 
 def test_a_picture_that_is_asked_for_later_is_drawn(made_up, tmp_path):

@@ -49,13 +49,13 @@ def _campaign(arguments: argparse.Namespace) -> int:
     code = source() if arguments.fresh else ""
     if arguments.list:
         for run in chosen:
-            reason = why_not(run, folder, model, code)
+            reason = why_not(run, folder, maps, model, code)
             state = "there" if not reason else f"to run: {reason}"
             missing = no_map(run, maps) if reason else ""
             print(f"{run.name}: {f'to skip: {missing}' if missing else state}\n  {run.command()}")
         return 0
     failed = 0 if arguments.write_page_only else _run_all(chosen, folder, maps, model, code, arguments.jobs)
-    page = _write_page(campaign, folder, model)
+    page = _write_page(campaign, folder, maps, model)
     print(f"{page}: written")
     return FAILED if failed else 0
 
@@ -68,7 +68,7 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
     failed = 0
     for number, run in enumerate(chosen, start=1):
         here = f"campaign: {number}/{len(chosen)} {run.name}"
-        reason, missing = why_not(run, folder, model, code), no_map(run, maps)
+        reason, missing = why_not(run, folder, maps, model, code), no_map(run, maps)
         if not reason:
             _say(f"{here} is there")
             continue
@@ -87,11 +87,11 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
     return failed
 
 
-def _write_page(campaign, folder: Path, model: str) -> Path:
+def _write_page(campaign, folder: Path, maps: Path, model: str) -> Path:
     from dyna_nav.evaluation.campaign_results import pictures, read, why_not
     from dyna_nav.evaluation.results_page import page
 
-    missing = {run.name: why_not(run, folder, model) for run in campaign.runs}
+    missing = {run.name: why_not(run, folder, maps, model) for run in campaign.runs}
     results = [read(run, folder) for run in campaign.runs if not missing[run.name]]
     size = sum(file.stat().st_size for result in results for file in pictures(result.run, folder))
     if size > PICTURES_LIMIT:

@@ -20,14 +20,16 @@ from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation.campaign import MAPS, Run
 from dyna_nav.evaluation.controllers import file_of
 from dyna_nav.evaluation.progress import EvaluationProgress
+from dyna_nav.site import SiteError
+from dyna_nav.site.site import files_of
 from dyna_nav.world_model.source_key import source_key
 
 MADE_BY = (  # source that the figures depend on; planners of others come with their packages
     "mdp.py", "controller.py", "viewpoint.py", "site", "simulation", "world_model", "ood", "planning", "safety",
-    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/controllers.py", "evaluation/corridor.py",
-    "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py",
-    "evaluation/incidents.py", "evaluation/least_time.py", "evaluation/results.py", "evaluation/statistics.py",
-    "evaluation/tasks.py", "parameters.py",
+    "baselines", "outsiders", "evaluation/benchmark.py", "evaluation/carrying.py", "evaluation/controllers.py",
+    "evaluation/corridor.py", "evaluation/course.py", "evaluation/driver.py", "evaluation/episode.py",
+    "evaluation/happenings.py", "evaluation/incidents.py", "evaluation/least_time.py", "evaluation/results.py",
+    "evaluation/statistics.py", "evaluation/tasks.py", "parameters.py",
 )  # fmt: skip
 PICTURE_DPI = 90
 NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "least_s", "mean_abs_jerk")
@@ -63,10 +65,23 @@ def outsiders(run: Run) -> dict[str, str]:
     return {label: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for label, file in files.items() if file}
 
 
-def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
+def map_digits(run: Run, maps: Path) -> str:
+    """Eight hexadecimal digits of the files of a run's map, "" when it needs none or they are not there."""
+    scenario = run.loaded()
+    place = Path(run.place(maps) or ("" if scenario.corridor is not None else scenario.site))
+    if not place.is_file():
+        return ""
+    try:
+        content = [hashlib.sha256(file.read_bytes()).digest() for file in files_of(place)]
+    except (SiteError, OSError):  # whoever makes the run is told what is wrong with it
+        return "unreadable"
+    return hashlib.sha256(b"".join(content)).hexdigest()[:8]
+
+
+def why_not(run: Run, folder: Path, maps: Path, model: str, code: str = "") -> str:
     """Why a run has to be made, "" when its result is there: of these arguments, this model and, if given, this source.
 
-    A controller that is no part of the project is compared by its file.
+    A map and a controller that is no part of the project are compared by their files.
     Raises ValueError naming the file when there is a result that cannot be read.
     """
     if not _summary_file(run, folder).is_file():
@@ -83,6 +98,9 @@ def why_not(run: Run, folder: Path, model: str, code: str = "") -> str:
     changed = [label for label, digits in outsiders(run).items() if before.get(label, digits) != digits]
     if changed:
         return f"the file of controller {changed[0]} has changed"
+    digits = map_digits(run, maps)
+    if digits and made.get("map", digits) != digits:
+        return f"the map {run.map or run.loaded().site} has changed"
     if code and made["code"] != code:
         return f"made by source {made['code']}, not {code}"
     files = [_trips_file(run, folder), *pictures(run, folder)]
@@ -107,7 +125,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
     scenario, controllers, seeds = run.loaded(), run.names(), run.seed_list()
     place = run.place(maps)
     site = benchmark.check(scenario, place, controllers, seeds)
-    began, code, files = time.monotonic(), source(), outsiders(run)
+    began, code, files, digits = time.monotonic(), source(), outsiders(run), map_digits(run, maps)
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
         results = benchmark.run_benchmark(
             scenario, place, controllers, seeds, jobs, progress.trip, progress.episode
@@ -127,6 +145,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         "model": model,
         "code": code,
         "outsiders": files,
+        "map": digits,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "processes": min(jobs, len(seeds) * len(controllers)),

@@ -1,8 +1,7 @@
 """One episode: one controller drives one course, in lockstep; the same inputs give the same result, bit for bit.
 
 Travel time begins when the goal is assigned and ends when ``mdp.goal_reached`` holds of what the robot itself observes.
-A robot that did not finish a trip in time is carried to where the trip was to end, as somebody would have to do: so
-every trip begins where it was planned to, for every controller, and who is stuck does not stay in the others' way.
+A robot that did not finish a trip in time is carried to where the trip was to end (see ``carrying.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyna_nav.controller import Controller, Observation
+from dyna_nav.evaluation.carrying import Carrying
 from dyna_nav.evaluation.course import Course
 from dyna_nav.evaluation.driver import ControllerFailure, Driver
 from dyna_nav.evaluation.happenings import Happenings
@@ -26,8 +26,6 @@ from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Simulation
 
 CONTROLLER_STREAM = 11  # of the seed, for the controller's own random numbers
-CARRY_ROOM = 0.2  # between where a robot is set down and anything else [m]
-CARRY_PATIENCE = 60.0  # nobody waits longer for somebody to leave the place where a robot is to be set down [s]
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,6 @@ class _Running:
     geodesic: float
     first_step: int
     void: bool = False  # the robot stalled in it
-
-
-@dataclass(frozen=True, eq=False)
-class _Stranded:
-    """A robot to be carried: to which pose [3], and since when [s]."""
-
-    place: np.ndarray
-    since: float
 
 
 class Episode:
@@ -87,7 +77,7 @@ class Episode:
         self._happenings = Happenings(course, self._simulation)
         self._near = NearMissLog(self._incident_config)
         self._stops = StopLog(self._robots, self._incident_config)
-        self._stranded: dict[int, _Stranded] = {}  # robots to be carried
+        self._carrying = Carrying(self._simulation, self._happenings)
         self._next = [0] * self._robots  # number of each robot's next trip
         self._running: list[_Running | None] = [None] * self._robots
         self._finished: list[tuple[_Running, int, float, str]] = []  # trip, robot, end, why not finished
@@ -122,7 +112,9 @@ class Episode:
         self._happenings.step()
         observation = simulation.observe()
         self._end_trips(observation)
-        carried = self._carry()
+        carried, left = self._carrying.step()
+        for robot in left:
+            self._forgo(robot)
         if self._give_goals(carried) or carried:
             observation = simulation.observe()
         if carried:  # nobody knows where a robot in somebody's arms is
@@ -153,35 +145,9 @@ class Episode:
         self._finished.append((running, robot, self._simulation.time, note))
         self._running[robot] = None
         if note:
-            place = self._course.tasks.places[self._course.tasks.goals[robot][running.number]]
-            self._stranded[robot] = _Stranded(place, self._simulation.time)
+            tasks = self._course.tasks
+            self._carrying.strand(robot, tasks.places[tasks.goals[robot][running.number]])
         self._on_trip()
-
-    def _carry(self) -> list[int]:
-        """Carry those stranded robots whose places are free, or become so with them; returns their numbers."""
-        moved = {robot: stranded.place for robot, stranded in self._stranded.items()}
-        pose, boxes = self._simulation.true_pose, self._happenings.boxes()
-        while moved:
-            staying = np.delete(pose, list(moved), axis=0)
-            blocked = [
-                robot
-                for robot, place in moved.items()
-                if np.hypot(*(staying[:, :2] - place[:2]).T).min(initial=np.inf) < 2 * self._model.radius + CARRY_ROOM
-                or box_clearance(place[None], boxes, self._model.radius).min(initial=np.inf) < CARRY_ROOM
-            ]
-            if not blocked:
-                break
-            for robot in blocked:
-                del moved[robot]
-        if moved:
-            self._simulation.carry(moved)
-        for robot, stranded in list(self._stranded.items()):
-            if robot in moved:
-                del self._stranded[robot]
-            elif self._simulation.time - stranded.since >= CARRY_PATIENCE - 1e-9:
-                del self._stranded[robot]
-                self._forgo(robot)
-        return list(moved)
 
     def _forgo(self, robot: int) -> None:
         """Give up all further trips of a robot that cannot be put where the next begins; it stays where it is."""
@@ -199,7 +165,7 @@ class Episode:
         for robot in range(self._robots):
             if self._running[robot] is not None or simulation.time < tasks.delays[robot] - 1e-9:
                 continue
-            waiting = robot in self._stranded or robot in carried
+            waiting = robot in self._carrying or robot in carried
             if not waiting and self._next[robot] < len(tasks.goals[robot]):
                 self._begin(robot)
                 changed = True
@@ -256,7 +222,7 @@ class Episode:
                 continue
             if (
                 running is not None
-                or robot in self._stranded
+                or robot in self._carrying
                 or self._next[robot] < len(self._course.tasks.goals[robot])
             ):
                 return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyna_nav.site.map_server import read_map
+from dyna_nav.site.map_server import read_description, read_map
 from dyna_nav.site.occupancy import OccupancyMap, SiteError, clearance_of
 from dyna_nav.site.station_choice import choose_stations
 from dyna_nav.site.stations import Station, read_stations
@@ -63,7 +63,7 @@ def load_site(path: str | Path, stations: str | Path | None = None) -> Site:
     """
     path = Path(path)
     site = Site.from_map(path.stem, read_map(path))
-    beside = path.with_name(f"{path.stem}.stations.yaml")
+    beside = _stations_beside(path)
     if stations is not None:
         chosen = read_stations(Path(stations), site)
     elif beside.exists():
@@ -71,6 +71,17 @@ def load_site(path: str | Path, stations: str | Path | None = None) -> Site:
     else:
         chosen = choose_stations(site)
     return replace(site, stations=chosen)
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """The files that the site of a map's YAML file is read from. Raises SiteError when it cannot be read itself."""
+    path = Path(path)
+    beside = _stations_beside(path)
+    return [path, read_description(path).image, *([beside] if beside.exists() else [])]
+
+
+def _stations_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.stations.yaml")
 
 
 def resolve_site(name: str | Path) -> Site:
