@@ -247,6 +247,7 @@ def test_a_model_that_answers_nan_stops_no_cycle_and_moves_nobody_into_a_wall(dr
     run = drive_dyna2(2, model=Broken(MODEL))
     assert np.isfinite(run.steps(30)).all()
     assert HALL.clearance_at(np.concatenate(run.way)).min() >= MODEL.radius
+    assert np.isfinite(run.controller.report.plans).all()  # what the others are told
 
 
 def test_the_same_seed_gives_the_same_commands(drive_dyna2):

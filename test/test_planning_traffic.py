@@ -41,6 +41,11 @@ def test_the_flow_points_along_the_way_of_the_other_and_only_beside_it():
     assert np.hypot(*flow.reshape(-1, 2).T).max() <= 1.0 + 1e-6
 
 
+def test_five_who_drive_the_same_way_count_no_more_than_two():
+    flow = traffic_of([WEST] + 5 * [EAST], [EAST] + 5 * [WEST]).flow(0)
+    np.testing.assert_allclose(flow[cell(7.0, 0.9)], (-2.0, 0.0), atol=0.3)
+
+
 def test_two_who_drive_the_same_way_count_twice():
     flow = traffic_of([WEST, EAST, EAST + np.array([0.0, 0.3, 0.0])], [EAST, WEST, WEST]).flow(0)
     np.testing.assert_allclose(flow[cell(7.0, 0.9)], (-2.0, 0.0), atol=0.3)

@@ -126,7 +126,8 @@ class Rollouts:
             self.length, self.robot, self.running, self._delay, self.states, self._scene.memories,
             self._scene.state.goal_index, self._values.discount, total,
         )  # fmt: skip
-        return np.nan_to_num(total, copy=False, nan=-np.inf, posinf=-np.inf)
+        total[:, ~np.isfinite(self.states).all(axis=(0, 2))] = -np.inf  # nor may the fleet be told of such a path
+        return np.nan_to_num(total, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
 
     def _moving(self) -> np.ndarray:
         """Rows, bool [rows], that take the next step."""

@@ -1,6 +1,6 @@
 """What happens inside imagined trajectories: the simulation policy, the simulated reward, the values where they end.
 
-Kernels over rows (one row is one rollout of one robot), called once per imagined step by dyna2.py.
+Kernels over rows (one row is one rollout of one robot), called once per imagined step by imagination.py.
 Rows are ordered member first, then robot, then rollout, because each member of the ensemble predicts its own block.
 """
 

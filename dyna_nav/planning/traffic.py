@@ -17,6 +17,7 @@ from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.making_way import way_of
 
 _BESIDE = 1.1  # who passes another nearer than this many diameters, from middle to middle, hinders it
+_MOST = 2.0  # robots that come towards one make driving there dearer, further ones no more: no gap is worth it
 _SPAN = 4  # cells before and behind from which the direction of a way is taken: single steps are coarse
 
 
@@ -40,13 +41,17 @@ class Traffic:
         self._under_way = np.flatnonzero(under_way & ~np.isnan(pose[:, 0]))
 
     def flow(self, robot: int) -> np.ndarray | None:
-        """float32 [rows, cols, 2]: sum of the others' unit vectors along their ways; None when nobody else drives."""
+        """float32 [rows, cols, 2]: sum of the others' unit vectors along their ways; None when nobody else drives.
+
+        No vector is longer than _MOST.
+        """
         others = self._under_way[self._under_way != robot]
         if not others.size:
             return None
         flow = np.zeros((*self._lattice.clearance.shape, 2), np.float32)
         for other in others:
             _add(self._way(other), self._reach, flow)
+        flow /= np.maximum(np.hypot(flow[..., :1], flow[..., 1:]) / _MOST, 1.0)
         return flow
 
     def _way(self, robot: int) -> np.ndarray:
