@@ -38,7 +38,7 @@ class Fleet:
         for _ in range(round(seconds / STEP)):
             self.now += STEP
             poses = POSE + np.array([0.8 * (self.now // 5 % 2), 0.0, 0.0])  # it is not stuck
-            self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, waits=under_way)
+            self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, under_way, waits=under_way)
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""
@@ -155,7 +155,7 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     goals, both, first = np.repeat(GOAL, 2, axis=0), np.ones(2, bool), np.array([True, False])
     try:
         for k in range(40):
-            detours.look(np.empty((0, 2)), k * STEP, poses, goals, fields, both, waits=first)
+            detours.look(np.empty((0, 2)), k * STEP, poses, goals, fields, both, tries=both, waits=first)
         detours.wait()
         detours.take(fields, poses, both, 4.0)
     finally:
@@ -180,7 +180,7 @@ def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
         routes.wait()
         routes._making_way.refuge[0] = 1.5, 4.0, 0.0
         for k in range(40):  # the second robot is parked in the aisle that is the shortest way
-            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, none)
+            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, ~none, none)
         routes._making_way.refuge[0] = np.nan
         routes._making_way.update = lambda *given: [0]
         routes.make_way(4.0, poses, none)

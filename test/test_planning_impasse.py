@@ -18,12 +18,12 @@ FIELD = time_to_go(LATTICE, GOAL, MODEL, GoalTolerance(), PotentialConfig())
 BOTH, ONE = np.ones(2, bool), np.array([True, False])
 
 
-def tried(seconds, poses, under_way=BOTH, impasses=None, now=0.0):
+def tried(seconds, poses, under_way=BOTH, impasses=None, now=0.0, tries=lambda time: BOTH):
     """Impasses of two robots with the same goal that were at poses(time) for so long."""
     impasses = impasses or Impasses(LATTICE, 2)
     fields = np.stack([FIELD, FIELD])
     for time in np.arange(now, now + seconds, STEP):
-        impasses.update(time, np.array(poses(time)), under_way, fields)
+        impasses.update(STEP, np.array(poses(time)), under_way, tries(time), fields)
     return impasses
 
 
@@ -63,6 +63,11 @@ def test_who_has_arrived_or_lost_its_pose_closes_nothing():
 
 def test_a_place_is_closed_once_however_long_it_takes():
     assert 1 <= tried(60.0, apart, ONE).version <= 2  # it creeps to and fro
+
+
+def test_who_is_held_does_not_try_and_who_is_held_now_and_then_does():
+    assert tried(60.0, apart, ONE, tries=lambda time: ~BOTH).version == 0  # an emergency stop, say
+    assert tried(17.0, apart, ONE, tries=lambda time: BOTH if round(time / STEP) % 2 else ~BOTH).version == 1
 
 
 def test_a_new_goal_opens_everything_and_patience_begins_anew():

@@ -55,8 +55,9 @@ class Surroundings:
         self.live.update(observation, present)
         self._detours.take(self.fields, observation.pose, present, observation.time)
         has_way = ~np.isnan(self.goal[:, 0]) & ~self._arrived
+        goals, fields = self.goal, self.fields
         self._detours.look(
-            self.live.obstacles, observation.time, observation.pose, self.goal, self.fields, has_way, waits=has_way
+            self.live.obstacles, observation.time, observation.pose, goals, fields, has_way, has_way, waits=has_way
         )
         with np.errstate(invalid="ignore"):  # who was pushed away has to come again
             away = np.hypot(*(observation.pose - self.goal)[:, :2].T) > self.tolerance.position

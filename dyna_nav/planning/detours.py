@@ -84,20 +84,21 @@ class Detours:
         goals: np.ndarray,
         fields: np.ndarray,
         under_way: np.ndarray,
+        tries: np.ndarray,
         waits: np.ndarray,
     ) -> None:
         """Ask for detours when what stands in the way has changed, and not all the time.
 
         obstacles [k, 2] (map frame [m]) as seen now [s]; poses, goals [robots, 3]; fields [robots, rows, cols,
-        headings]: what each robot follows; under_way bool [robots]: wants a detour; waits bool [robots]: stands by its
-        own choice, to drive on when the others let it.
+        headings]: what each robot follows; under_way bool [robots]: wants a detour; tries bool [robots]: drives, and
+        nobody holds it; waits bool [robots]: stands by its own choice, to drive on when the others let it.
         """
         self._parked.update(now, poses, waits)
         elapsed, self._time = now - self._time, now
         if not 0.0 < elapsed < _LONGEST_GAP:
             return
         self._standing.update(obstacles, elapsed)
-        self._impasses.update(now, poses, under_way, fields)
+        self._impasses.update(elapsed, poses, under_way, tries, fields)
         version = self._standing.version, self._parked.version, self._impasses.version
         due = under_way & self._postponed & (now - self._when >= _LATER)
         if now - self._looked < _REROUTE_PERIOD or (version == self._version and not due.any()):

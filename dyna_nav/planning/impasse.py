@@ -7,14 +7,12 @@ enough takes the place ahead for closed until it gets another goal; if there is 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.making_way import way_of
 
-_PATIENCE = 8.0  # time without getting anywhere after which the place ahead is closed [s]
+_PATIENCE = 8.0  # time of trying without getting anywhere after which the place ahead is closed [s]
 _PROGRESS = 0.7  # a robot that is no farther from where it was has got nowhere, however much it turned [m]
 _AHEAD = 0.6  # distance along its way at which the place is closed [m]: beyond its own hull
 _SAME = 0.3  # places that are no farther from each other are one [m]
@@ -27,7 +25,7 @@ class Impasses:
     def __init__(self, lattice: Lattice, robots: int):
         self._lattice = lattice
         self._anchor = np.full((robots, 2), np.nan)  # where each robot got somewhere last [m, map frame]
-        self._since = np.full(robots, math.nan)  # and since when it did not [s]
+        self._tried = np.zeros(robots)  # and for how long it has tried in vain since [s]
         self._closed: list[list[np.ndarray]] = [[] for _ in range(robots)]
         self.version = 0
 
@@ -40,16 +38,21 @@ class Impasses:
         """Places [k, 2] (map frame [m]) that are closed to a robot."""
         return np.array(self._closed[robot]).reshape(-1, 2)
 
-    def update(self, now: float, poses: np.ndarray, under_way: np.ndarray, fields: np.ndarray) -> None:
-        """Close the places ahead of those that got nowhere for long: now [s], poses [robots, 3] (NaN: unknown).
+    def update(
+        self, elapsed: float, poses: np.ndarray, under_way: np.ndarray, tries: np.ndarray, fields: np.ndarray
+    ) -> None:
+        """Close the places ahead of those that have tried in vain for long.
 
-        under_way bool [robots]: wants to get on; fields [robots, rows, cols, headings]: the potential each follows.
+        elapsed [s] since the last time; poses [robots, 3] (NaN: unknown); under_way bool [robots]: has a way to drive;
+        tries bool [robots]: drives it, and nobody holds it; fields [robots, rows, cols, headings]: the potential that
+        each follows.
         """
         moved = ~(np.hypot(*(poses[:, :2] - self._anchor).T) <= _PROGRESS)  # NaN: nothing is known yet
         begin = moved | ~under_way
-        self._anchor[begin], self._since[begin] = poses[begin, :2], now
-        for robot in np.flatnonzero(under_way & (now - self._since >= _PATIENCE)):
-            self._since[robot] = now
+        self._anchor[begin], self._tried[begin] = poses[begin, :2], 0.0
+        self._tried[tries] += elapsed
+        for robot in np.flatnonzero(under_way & (self._tried >= _PATIENCE)):
+            self._tried[robot] = 0.0
             place = self._ahead(poses[robot], fields[robot])
             others = np.delete(poses[:, :2], robot, axis=0)
             if place is None or _beside(others, place, _NEAR) or _beside(self.points(robot), place, _SAME):

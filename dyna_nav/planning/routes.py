@@ -97,16 +97,23 @@ class Routes:
                 self._detours.begin(robot, self.goal[robot])
 
     def lead_around(
-        self, obstacles: np.ndarray, now: float, pose: np.ndarray, under_way: np.ndarray, waits: np.ndarray
+        self,
+        obstacles: np.ndarray,
+        now: float,
+        pose: np.ndarray,
+        under_way: np.ndarray,
+        tries: np.ndarray,
+        waits: np.ndarray,
     ) -> None:
         """Ask for detours around what stands in the way: obstacles [k, 2] (map frame [m]) as seen now [s].
 
-        pose [robots, 3]; under_way bool [robots]: has not arrived; waits bool [robots]: stands by its own choice, to
-        drive on when the others let it. Who makes way goes to its refuge as it was chosen.
+        pose [robots, 3]; under_way bool [robots]: has not arrived; tries bool [robots]: drives, and nobody holds it;
+        waits bool [robots]: stands by its own choice, to drive on when the others let it. Who makes way goes to its
+        refuge as it was chosen.
         """
         self._traffic.update(pose, self._dyna2.fields, self.ready & under_way)
         under_way = self.ready & under_way & ~self.makes_way
-        self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, waits)
+        self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, tries, waits)
 
     def close(self) -> None:
         """Stop the thread."""
