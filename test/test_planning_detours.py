@@ -34,10 +34,10 @@ class Fleet:
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
         self.now = 0.0
 
-    def see(self, obstacles, seconds, under_way=ALL):
+    def see(self, obstacles, seconds, under_way=ALL, stuck=False):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            poses = POSE + np.array([0.8 * (self.now // 5 % 2), 0.0, 0.0])  # it is not stuck
+            poses = POSE + np.array([0.0 if stuck else 0.8 * (self.now // 5 % 2), 0.0, 0.0])
             self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, under_way, waits=under_way)
 
     def take(self, able=ALL):
@@ -69,6 +69,16 @@ def test_a_detour_is_asked_for_once_when_something_has_stood_in_the_way_for_some
     assert len(fleet.requests) == 1
     assert fleet.take()
     assert not fleet.take()
+
+
+def test_who_gets_nowhere_is_led_around_the_place_ahead_until_it_has_another_goal(fleet_of):
+    fleet = fleet_of()
+    fleet.see(np.empty((0, 2)), 12.0, stuck=True)
+    (place,) = fleet.requests[-1][1]
+    assert 0.4 < np.hypot(*(place - POSE[0, :2])) < 1.2
+    assert fleet.take()
+    fleet.detours.begin(0, GOAL[0])
+    assert fleet.requests[-1][1] is None
 
 
 def test_a_change_soon_after_another_waits_its_turn(fleet_of):

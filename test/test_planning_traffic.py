@@ -66,6 +66,16 @@ def test_who_would_meet_another_in_an_aisle_takes_the_other_one():
     assert way_of(potential(goal, flow), *LATTICE.cell_of(start))[:, 0].max() * LATTICE.resolution > 3.4
 
 
+def test_who_is_given_a_goal_keeps_out_of_the_way_of_those_under_way(drive_dyna2):
+    start, goal = (1.5, 2.3, 0.0), (12.5, 2.3, 0.0)
+    run = drive_dyna2(2, site=SITE, poses=[tuple(EAST), start], goals=[WEST, None])
+    run.steps(2)
+    run.assign(1, goal)
+    run.steps(1)
+    way = way_of(run.dyna2.fields[1], *LATTICE.cell_of(np.array(start))) * LATTICE.resolution
+    assert way[:, 0].max() > 3.4
+
+
 def test_who_drives_the_same_way_is_not_avoided():
     flow = traffic_of([WEST, WEST + np.array([1.5, 0.0, 0.0])], [EAST, EAST]).flow(0)
     with_it, alone = potential(EAST, flow), potential(EAST)
