@@ -15,7 +15,7 @@ import pytest
 
 from dyna_nav.cli import main
 from dyna_nav.evaluation.controllers import make_named, parse_controllers
-from dyna_nav.evaluation.workers import run_jobs
+from dyna_nav.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = "line=examples.straight_line:StraightLine"

@@ -19,11 +19,11 @@ from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.evaluation.statistics import Interval, clusters_of, highest_coverage, mean_difference, ratio_of_sums
-from dyna_nav.evaluation.workers import run_jobs
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.simulation import Collision
 from dyna_nav.simulation.collisions import HIT_MOVING
 from dyna_nav.site import Site, resolve_site
+from dyna_nav.workers import run_jobs
 
 STANDING_THINGS = ("wall", "pallet")
 STOOD = 1.0  # a robot that was slower than HIT_MOVING for so long before a contact is a thing that stands still [s]

@@ -189,9 +189,7 @@ class TripStream:
                 self.begun += 1
                 worker.trip = Trip(self.begun, station, now, length / self.robot_model.max_speed)
                 return
-        worker.avoid = (
-            ""  # nothing else is free: what it failed to reach is tried again rather than waited for for ever
-        )
+        worker.avoid = ""  # nothing else is free: what it failed to reach is tried again, not waited for for ever
 
     def _ways(self, robot: int, poses: np.ndarray, stations: list[Station]) -> list[tuple[Station, float]]:
         """The stations that are free for this robot and reachable, each with the length of the way [m].

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from dyna_nav.planning.impasse import Impasses
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.making_way import way_of
+from dyna_nav.planning.potential import way_of
 from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
 from dyna_nav.planning.traffic import Traffic
@@ -152,8 +152,7 @@ class Detours:
         changed = np.concatenate([_far_from(before, obstacles), _far_from(obstacles, before)])
         if not len(changed) or np.isnan(pose[0]):
             return False
-        cells = way_of(field, *lattice.cell_of(pose))
-        way = (cells + 0.5)[:, ::-1] * lattice.resolution + lattice.origin
+        way = lattice.centres(way_of(field, *lattice.cell_of(pose)))
         return bool((KDTree(way).query(changed)[0] <= self._store.reach + lattice.resolution).any())
 
     def _in_the_way_of(self, robot: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.making_way import way_of
+from dyna_nav.planning.potential import way_of
 
 _PATIENCE = 8.0  # time of trying without getting anywhere after which the place ahead is closed [s]
 _PROGRESS = 0.7  # a robot that is no farther from where it was has got nowhere, however much it turned [m]
@@ -65,8 +65,7 @@ class Impasses:
 
         None when the goal is nearer: that cannot be driven around.
         """
-        way = (way_of(field, *self._lattice.cell_of(pose)) + 0.5)[:, ::-1] * self._lattice.resolution
-        way += self._lattice.origin
+        way = self._lattice.centres(way_of(field, *self._lattice.cell_of(pose)))
         beyond = np.hypot(*(way - pose[:2]).T) >= _AHEAD
         return way[np.argmax(beyond)] if beyond.any() else None
 

@@ -98,6 +98,10 @@ class Lattice:
         rows, cols = self.clearance.shape
         return min(max(int(row), 0), rows - 1), min(max(int(col), 0), cols - 1)
 
+    def centres(self, cells: np.ndarray) -> np.ndarray:
+        """Middles [k, 2] (map frame [m]) of cells [k, 2] (row, col)."""
+        return (cells[:, ::-1] + 0.5) * self.resolution + self.origin
+
     def clearance_with(self, obstacles: np.ndarray) -> np.ndarray:
         """``clearance`` when obstacles [k, 2] (map frame [m]) stand there that are not in the map."""
         lowered, touched = self.fine.copy(), np.empty(self.fine.size, np.int64)

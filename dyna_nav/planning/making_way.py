@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.potential import UNREACHABLE
+from dyna_nav.planning.potential import way_of
 
 _PROGRESS = 0.3  # a robot that has come no farther than this has not got anywhere [m]
 _PERIOD = 0.5  # time between two looks at who is blocked [s]
@@ -72,33 +72,6 @@ def flood(passable, row, col):
                 queue[tail] = nr * cols + nc
                 tail += 1
     return distance, before
-
-
-@njit(cache=True, nogil=True)
-def way_of(field, row, col):
-    """Cells [k, 2] (row, col) down a potential [rows, cols, headings] from a cell to where it is lowest."""
-    rows, cols, headings = field.shape
-    cells = np.empty((rows * cols, 2), np.int64)
-    count = 0
-    here = np.inf
-    while count < rows * cols:
-        cells[count] = row, col
-        count += 1
-        best, best_row, best_col = here, -1, -1
-        for dr in range(-1, 2):
-            for dc in range(-1, 2):
-                r, c = row + dr, col + dc
-                if r < 0 or c < 0 or r >= rows or c >= cols or (dr == 0 and dc == 0):
-                    continue
-                least = np.inf
-                for h in range(headings):
-                    least = min(least, field[r, c, h])
-                if least < best:
-                    best, best_row, best_col = least, r, c
-        if best_row < 0 or best >= UNREACHABLE:
-            break
-        row, col, here = best_row, best_col, best
-    return cells[:count]
 
 
 class MakingWay:
@@ -171,7 +144,7 @@ class MakingWay:
         left, groups = list(np.flatnonzero(blocked)), []
 
         def hinders(one: int, other: int) -> bool:
-            places = (way(one)[: self._ahead] + 0.5)[:, ::-1] * self._lattice.resolution + self._lattice.origin
+            places = self._lattice.centres(way(one)[: self._ahead])
             return bool((np.hypot(*(places - pose[other, :2]).T) < 2 * self._radius).any())
 
         while left:
@@ -205,7 +178,7 @@ class MakingWay:
             return None
         robot, others, cell, before = chosen
         row, col = divmod(cell, self._passable.shape[1])
-        x, y = (np.array([col, row]) + 0.5) * self._lattice.resolution + self._lattice.origin
+        ((x, y),) = self._lattice.centres(np.array([[row, col]]))
         retreat = []
         while cell >= 0:
             retreat.append(divmod(cell, self._passable.shape[1]))

@@ -3,7 +3,7 @@
 Robots that meet head-on in an aisle lose more than a way around costs them, and each looks only a second and a half
 ahead. A price on driving against the ways of the others, in the potential itself, has them choose another aisle, or
 another side of a wide one, before they meet, and lanes form by themselves (contraflow cost: Chen, Harabor, Li and
-Stuckey, Traffic flow optimisation for lifelong multi-agent path finding, AAAI 2024, section 4).
+Stuckey, Traffic flow optimisation for lifelong multi-agent path finding, AAAI 2024).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.making_way import way_of
+from dyna_nav.planning.potential import way_of
 
 _BESIDE = 1.1  # who passes another nearer than this many diameters, from middle to middle, hinders it
 _MOST = 2.0  # robots that come towards one make driving there dearer, further ones no more: no gap is worth it

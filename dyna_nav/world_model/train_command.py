@@ -20,9 +20,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from dyna_nav.evaluation.workers import run_jobs
 from dyna_nav.share import share_roots
 from dyna_nav.whole_file import make_folder
+from dyna_nav.workers import run_jobs
 
 
 @dataclass(frozen=True)
