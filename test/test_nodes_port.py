@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gate_messages import odometry, scan, twist
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from sensor_msgs.msg import BatteryState
 
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.pose_source import AmclCorrection, OdometryInMap
@@ -91,6 +92,19 @@ def test_an_input_that_waited_too_long_is_silence():
     port._on_odometry(in_map(100.0), 0.0)
     port._on_scan(scan(100.0, circle()), 0.5)
     assert "r1/scan" in port.input().fault
+
+
+def test_a_charge_that_is_not_measured_is_the_last_one_or_full():
+    """Nothing behind the port has to reckon with NaN: the model would answer NaN, and nobody watch over the robot."""
+    port = make_port()
+    port._on_odometry(in_map(100.0), 0.0)
+    port._on_scan(scan(100.0, circle()), 0.0)
+    charges = []
+    for percentage in (math.nan, 0.4, math.nan):
+        port._on_battery(BatteryState(percentage=percentage), 0.0)
+        charges.append(port.input().battery)
+    assert charges == pytest.approx([1.0, 0.4, 0.4])
+    assert port.input().fault is None
 
 
 def test_a_laser_is_where_it_was_mounted():

@@ -51,7 +51,7 @@ class RobotInput:
 
     pose: np.ndarray  # [3] x [m], y [m], yaw [rad], map frame; NaN when it cannot be believed
     twist: np.ndarray  # [2] forward speed [m/s], turn rate [rad/s]
-    battery: float  # 0..1; NaN: not measured
+    battery: float  # 0..1
     scan: np.ndarray  # [beams] ranges [m] as from the present pose; inf: nothing in range, NaN: not measured
     pose_age: float  # how long ago pose and twist were measured [s]
     scan_age: float  # and the scan [s]
@@ -187,7 +187,7 @@ class RobotPort:
 
     def _on_battery(self, message: BatteryState, _: float) -> None:
         self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
-        if self._battery_fault is None:
+        if self._battery_fault is None and not math.isnan(message.percentage):  # not measured: as it was, or full
             self._battery = message.percentage
 
     def _clock(self, stamp: float, waited: float) -> float | None:
