@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from planning_worlds import MODEL, hall
 
 from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
+from dyna_nav.planning.rollouts import judge
 from dyna_nav.world_model.kinematics import KinematicModel
 
 PLENTY = 60  # rollouts of a robot
@@ -27,8 +29,6 @@ class Doubtful(KinematicModel):
 @pytest.fixture
 def imagine(drive_dyna2):
     """Runs batches of one robot's rollouts by the simulation policy, from where it is on its way."""
-    from planning_worlds import MODEL
-
     run = drive_dyna2(model=Doubtful(MODEL))
     run.steps(3)
     dyna2, rng = run.dyna2, np.random.default_rng(0)
@@ -121,3 +121,41 @@ def test_what_a_model_imagines_that_answers_nonsense_is_not_kept():
     best = Imagined(robots=1, actions=2, horizon=3)
     best.keep(*batch([0, 1], [-np.inf, -np.inf], mark=1))
     assert not best.length.any()
+
+
+@pytest.fixture
+def touched():
+    """Judges one step of two robots' rollouts, robot 0's at 0 and 0.3 m/s, during which something touches robot 0."""
+    site = hall(12, 8)
+    field, geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
+
+    def judged(other, velocity):
+        """Delay and whether each row goes on; ``other`` is expected 0.1 m inside robot 0, the goal is far away."""
+        pose = np.tile([6.0, 4.0, 0.0], (len(velocity), 1))
+        twist = np.column_stack([velocity, np.zeros(len(velocity))])
+        start, goal = pose[:, :2].copy(), np.tile([10.0, 4.0, 0.0], (len(velocity), 1))
+        expected = np.full((3, 2, 2), np.nan)
+        contact, rows = np.full(3, 2 * MODEL.radius), len(velocity)
+        expected[other] = [[8.0, 4.0], [6.0 + contact[other] - 0.1, 4.0]]
+        running, delay = np.ones(rows, bool), np.zeros((1, rows))
+        judge(
+            0, np.zeros(rows, np.int64), running, pose, twist, goal, np.array([0.25, 3.15, 0.4]), np.zeros(rows), delay,
+            np.zeros((2, 24, 16, 8), np.float32), np.array([0.0, 0.0, 0.5]), np.array([1.5, 1.0, 1.0, 0.0]),
+            np.array([0.0, -0.01, -10.0]), MODEL.radius, field, geometry, expected,
+            contact, np.array([0.4, 0.2]), np.zeros(rows), start,
+        )  # fmt: skip
+        return delay[0], running
+
+    return judged
+
+
+def test_a_robot_that_somebody_walks_into_while_it_stands_has_not_crashed(touched):
+    delay, going = touched(other=2, velocity=[0.0, 0.3])
+    assert going.tolist() == [True, False]
+    assert -0.1 < delay[0] < -0.01
+    assert delay[1] < -10.0
+
+
+def test_a_robot_of_the_fleet_is_not_waited_for_in_its_way(touched):
+    _, going = touched(other=1, velocity=[0.0, 0.3])
+    assert going.tolist() == [False, False]

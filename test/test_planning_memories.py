@@ -72,6 +72,20 @@ def test_who_was_held_up_for_a_minute_drives_on_as_soon_as_the_way_is_free(drive
     assert run.fleet.pose[0, 0] > 11.0
 
 
+def test_no_memory_promises_more_than_the_potential(drive_dyna2):
+    """Beside a place that was learned to be bad an interpolated table may hold a treasure: nobody stays for it."""
+    ways = []
+    for treasure in (0.0, 3.0):
+        run = drive_dyna2(site=hall(20, 6), poses=[(2, 3, 0.0)], goals=[(17, 3, 0.0)])
+        run.steps(1)
+        values, state = run.dyna2.values, run.controller._last
+        for heading in np.linspace(-np.pi, np.pi, 8, endpoint=False):
+            values.permanent.learn((2, 3, heading), 0.0, 1.0, state.goal_index[0], treasure, 1.0)
+            values.transient.learn((2, 3, heading), 0.0, 1.0, 0, treasure, 1.0)
+        ways.append(run.until_arrived(30))
+    assert ways[1] <= ways[0] + 0.5
+
+
 def test_planning_never_writes_the_permanent_memory(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(10)

@@ -200,12 +200,13 @@ def test_a_robot_touches_a_person_sooner_than_another_robot():
     np.testing.assert_allclose(positions[2], place + np.arange(4)[:, None] * (0.0, STEP), atol=0.15)
 
 
-def test_who_walks_may_come_nearer_without_a_sign():
+@pytest.mark.parametrize(("pace", "back"), [(1.2, 1.2), (0.6, 0.8)])
+def test_who_walks_may_turn_and_come_back_as_fast_without_a_sign(pace, back):
     watch = Watch(config=MovingConfig(turning=0.8))
-    (place,) = watch.follow(1.5, ((7.0, 6.0), (1.2, 0.0)))
+    (place,) = watch.follow(1.5, ((7.0, 6.0), (pace, 0.0)))
     (_, here), (_, reach) = watch.live.moving.possible(AHEAD)
     assert np.hypot(*(here - place).T).max() < 0.15
-    assert reach - reach[0] == pytest.approx(0.8 * AHEAD)
+    assert reach - reach[0] == pytest.approx(back * AHEAD, abs=0.05)
 
 
 def test_who_steps_behind_something_is_expected_to_come_out_and_forgotten_later():

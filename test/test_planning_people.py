@@ -63,3 +63,17 @@ def test_who_turns_round_before_a_robot_that_follows_it_is_not_run_into(drive_dy
     walks = [((3.0, 1.6), (1.0, 0.0), 0.0, 5.0), ((8.0, 1.6), (-1.0, 0.0), 5.0, 12.0)]
     assert all(speed < 0.05 for speed in among(run, AISLE, walks, 40.0))
     assert run.distance() <= 0.25
+
+
+def test_a_robot_that_somebody_has_walked_into_drives_on_at_once(drive_dyna2):
+    """What was imagined while nothing could be done about it must not keep it where it is."""
+    site = hall(16, 6)
+    run = drive_dyna2(1, site=site, poses=[(1.5, 3.0, 0.0)], goals=[(14.5, 3.0, 0.0)], config=LOCKSTEP)
+    through = [
+        ((9.0, 3.0), (-1.0, 0.0), 0.0, 8.0),
+        ((9.0, 3.4), (-1.0, 0.0), 1.5, 9.5),
+        ((9.0, 2.6), (-1.0, 0.0), 3.0, 11.0),
+    ]
+    assert all(speed < 0.05 for speed in among(run, site, through, 40.0))
+    assert run.distance() <= 0.25
+    assert run.fleet.time < 11.0 + 13.0 / MODEL.max_speed

@@ -120,6 +120,12 @@ class NoRightOfWay(Ablation):
     variant = _changed(dyna2={"right_of_way": False})
 
 
+class UnboundMemory(Ablation):
+    """The memories may promise more than the potential does."""
+
+    variant = _changed(dyna2={"promise": 1e6})
+
+
 class PeopleStand(Ablation):
     """Nobody is followed from scan to scan: people are obstacles that stand, one after the other."""
 

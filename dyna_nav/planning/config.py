@@ -34,6 +34,9 @@ class Dyna2Config:
         3.0, "time after which what was imagined, and is not again, counts half [s]", minimum=0.1, maximum=1e6
     )
     permanent_rate: float = parameter(0.05, "learning rate of the permanent memory", minimum=0, maximum=1)
+    promise: float = parameter(
+        0.0, "what both memories may add to the potential at most, in rewards", minimum=0, maximum=1e6
+    )
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
     missing_speed: float = parameter(

@@ -97,7 +97,7 @@ class Dyna2Controller:
         self._memories = SiteMemories(site, robots, model.max_speed, config.bins, self._memory_dir)
         self._values = Values(
             robots, model, self._actions, lattice, self._memories.permanent, self._memories.transient, config.reward,
-            config.tolerance, config.dyna2.missing_speed,
+            config.tolerance, config.dyna2.missing_speed, config.dyna2.promise,
         )  # fmt: skip
         self._dyna2 = self.search(self._model, model, self._values, rng, config.dyna2, config.braking)
         self._routes = Routes(

@@ -28,7 +28,7 @@ class Scene:
     """What the imagination of one cycle starts from, and what it meets on the way."""
 
     state: FleetState
-    memories: tuple[np.ndarray, ...]  # layout, keys and weights of the permanent memory, then of the transient one
+    memories: tuple[np.ndarray | float, ...]  # layout, keys, weights: permanent, transient; most that they may add
     clearance: np.ndarray  # float32 [rows, cols] of the live map [m]
     geometry: np.ndarray  # [3] its origin x, y and resolution [m]
     expected: np.ndarray  # [others, steps, 2] positions from now on, the fleet first; NaN: absent

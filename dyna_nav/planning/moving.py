@@ -102,7 +102,7 @@ class MovingObstacles:
         walking = [track for track in tracks if track.moves]
         middles = [track.expected(times) for track in tracks] + [track.expected(0.0 * times) for track in walking]
         reach = [track.reach(times) for track in tracks]
-        reach += [track.room + self._config.turning * times for track in walking]
+        reach += [track.back(times) for track in walking]
         return np.array(middles).reshape(-1, len(times), 2), np.array(reach).reshape(-1, len(times))
 
     def _watched(self) -> list[Track]:

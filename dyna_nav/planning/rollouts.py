@@ -20,6 +20,7 @@ from dyna_nav.world_model.encoding import BODY_POINTS
 
 _LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
 _TOUCH = 0.005  # coming nearer by less is not coming nearer [m]
+_STANDS = 0.05  # who is not faster is walked into, and runs into nobody [m/s]
 NO_WAY = 5e4  # steps to go from which on no way leads to the goal
 _SEARCH = 5  # lattice cells around a position outside the lattice within which the nearest value is taken
 
@@ -58,10 +59,16 @@ def potential_of(field, lattice, x, y, yaw, speed, motion, reward):
 
 @njit(cache=True, nogil=True)
 def learned_value(memories, robot, x, y, yaw, speed, battery, goal_index):
-    """Sum of permanent and transient memory at a state (Dyna-2, section 3)."""
-    layout, keys, weights, transient_layout, transient_keys, transient_weights = memories
-    permanent = value(layout, keys, weights, x, y, yaw, speed, battery, goal_index[robot])
-    return permanent + value(transient_layout, transient_keys, transient_weights, x, y, yaw, speed, battery, robot)
+    """Sum of permanent and transient memory at a state (Dyna-2, section 3), at most what they may promise.
+
+    The potential is optimistic, so that should be nothing. But a table that is interpolated promises something on one
+    side of what it has learned to fear on the other, and bootstrapping would keep a promise alive: a robot would stay
+    where it believes that standing is worth more than arriving.
+    """
+    layout, keys, weights, transient_layout, transient_keys, transient_weights, most = memories
+    total = value(layout, keys, weights, x, y, yaw, speed, battery, goal_index[robot])
+    total += value(transient_layout, transient_keys, transient_weights, x, y, yaw, speed, battery, robot)
+    return min(total, most)
 
 
 @njit(cache=True, nogil=True)
@@ -139,8 +146,10 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
     [m] at which they are touched; nearness: distance beyond contact [m] and price per second of coming nearer than
     that. penalty [rows] is the uncertainty's.
     Who is in touch with something already at the start [rows, 2] (or seems to be, by the noise of localisation) crashes
-    only by coming nearer to it.
+    only by coming nearer to it. Who stands when somebody walks into them does not crash: nothing that a robot can do
+    is better than that, and a place is no worse because somebody is passing.
     """
+    fleet = fields.shape[0]
     for row in range(robot_of.size):
         if not running[row]:
             continue
@@ -153,7 +162,9 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
             if other == robot or math.isnan(predicted[other, 0, 0]):
                 continue
             gap = math.hypot(x - predicted[other, step + 1, 0], y - predicted[other, step + 1, 1]) - contact[other]
-            if gap < 0.0:
+            if gap < 0.0 and other >= fleet and abs(twist[row, 0]) <= _STANDS:
+                gained -= nearness[1] * STEP
+            elif gap < 0.0:
                 room = math.hypot(start[row, 0] - predicted[other, 0, 0], start[row, 1] - predicted[other, 0, 1])
                 crash = crash or gap < room - contact[other] - _TOUCH
             elif gap < nearness[0]:

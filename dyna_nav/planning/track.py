@@ -22,6 +22,7 @@ _SHRINKING = 0.01  # of a thing that is partly hidden, per scan [m]
 _SLENDER = 0.45  # radius of the widest thing that may have moved because its middle has [m]: a person, no pallet
 _ALL_OF_IT = 0.8  # share of a wide thing that is where it was free: along a side that is seen aslant many cells seem so
 _GONE = 0.3  # farther than it is wide from where it was discovered [m]
+_SLOWING = 3.0  # time constant in which it is believed that somebody walks slower than before [s]
 _NEWEST = 0.3  # weight of the last scan in the share of a thing that was seen where it had been free
 
 
@@ -41,7 +42,10 @@ class MovingConfig:
     )
     fastest: float = parameter(2.0, "nobody is faster [m/s]", minimum=0.1, maximum=20)
     turning: float = parameter(
-        1.0, "who walks may turn on the spot and come nearer at this speed [m/s]", minimum=0, maximum=20
+        0.5,
+        "who walks may turn on the spot and come back as fast as they walk, but at least so [m/s]",
+        minimum=0,
+        maximum=20,
     )
     moving: float = parameter(0.3, "what is faster moves [m/s]", minimum=0.02, maximum=5)
     entered: float = parameter(
@@ -66,6 +70,7 @@ class Track:
         self.born = -math.inf if standing else time
         self.moved = -math.inf  # when it was last known to move [s]
         self.position, self.velocity = middle, np.zeros(2)  # [m], [m/s], map frame
+        self._pace = 0.0  # speed that it may have again at any time [m/s]
         self.radius = self._widest = radius  # as it is seen now, and at most so far [m]
         self._discovered = middle  # where it was first seen [m]
         self._entered = 0.0  # share of it that lately was seen where it had been free
@@ -83,6 +88,7 @@ class Track:
         self._pp += dt * (2.0 * self._pv + dt * (self._vv + q * dt / 3.0))
         self._pv += dt * (self._vv + 0.5 * q * dt)
         self._vv += q * dt
+        self._pace *= math.exp(-dt / _SLOWING)
         self.time = time
 
     def correct(self, middle: np.ndarray, radius: float, entered: float) -> None:
@@ -106,6 +112,7 @@ class Track:
         self.seen = self.time
         self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
+        self._pace = max(self._pace, speed)
         fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._vv))
         self._widest = max(self._widest, self.radius)
         if fast and self._elsewhere and self.age >= self._config.settled:
@@ -146,6 +153,10 @@ class Track:
     def expected(self, ahead: np.ndarray) -> np.ndarray:
         """Middle [t, 2] (map frame [m]) at times ahead [t] of the track's own [s]."""
         return self.position + ahead[:, None] * self.velocity
+
+    def back(self, ahead: np.ndarray) -> np.ndarray:
+        """Distance [t] from where it is within which all of it is [m], should it turn now, at times ahead [t] [s]."""
+        return self.room + max(self._config.turning, self._pace) * ahead
 
     def reach(self, ahead: np.ndarray) -> np.ndarray:
         """Distance [t] from the expected middle within which all of it is [m], at times ahead [t] [s]."""

@@ -28,9 +28,13 @@ class Values:
         reward: Reward,
         tolerance: GoalTolerance,
         missing_speed: float,
+        promise: float,
     ):
-        """actions [actions, 2] (m/s, rad/s); missing_speed: share of the time to regain full speed that counts."""
-        self.permanent, self.transient, self.actions = permanent, transient, actions
+        """actions [actions, 2] (m/s, rad/s); missing_speed: share of the time to regain full speed that counts.
+
+        promise: what both memories may add to the potential at most.
+        """
+        self.permanent, self.transient, self.actions, self._promise = permanent, transient, actions, promise
         self.radius, self.discount = robot.radius, reward.discount
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.reward = np.array([reward.goal, reward.step, reward.collision])
@@ -39,11 +43,12 @@ class Values:
         self.tolerance = np.array([tolerance.position, tolerance.heading, tolerance.speed])
         self.fields = np.zeros((robots, *lattice.clearance.shape, HEADINGS), np.float32)
 
-    def memories(self) -> tuple[np.ndarray, ...]:
-        """Both memories as they are now: layout, keys and weights of the permanent one, then of the transient one."""
+    def memories(self) -> tuple[np.ndarray | float, ...]:
+        """Both memories as they are now, as Scene has them."""
         permanent, transient = self.permanent, self.transient
         return (
             permanent.layout, permanent.keys, permanent.weights, transient.layout, transient.keys, transient.weights,
+            self._promise,
         )  # fmt: skip
 
     def potential(self, robot: int, pose: np.ndarray, speed: float) -> float:
@@ -51,7 +56,10 @@ class Values:
         return potential_of(self.fields[robot], self.lattice, *pose, speed, self.motion, self.reward)
 
     def learned(self, robot: int, pose, speed: float, battery: float, goal_index: int) -> float:
-        """What both memories add to the potential of a state: pose [3] (map frame), speed [m/s], battery 0..1."""
+        """What both memories hold of a state: pose [3] (map frame), speed [m/s], battery 0..1.
+
+        It may be more than they may promise, and is learned back then.
+        """
         return self.permanent.value(pose, speed, battery, goal_index) + self.transient.value(
             pose, speed, battery, robot
         )
