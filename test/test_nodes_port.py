@@ -128,6 +128,32 @@ def test_a_wall_that_is_approached_has_no_holes_but_blind_beams_stay_blind():
     assert np.isnan(seen[np.abs(ANGLES) > 1.6]).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        ("scan", {"frame_id": "rear"}, "scan refused: r1/scan: header.frame_id is 'rear'; it must be "),
+        ("odometry", {"frame_id": "odom"}, "odometry refused: r1/odom: header.frame_id is 'odom'; it must be 'map'"),
+        ("odometry", {"child": "imu"}, "odometry refused: r1/odom: child_frame_id is 'imu'; it must be "),
+    ],
+)
+def test_another_device_on_the_same_topic_is_refused_until_it_is_gone(kind, change, says):
+    port = make_port()
+
+    def hear(**other):
+        messages = {"odometry": in_map(100.0), "scan": scan(100.0)}
+        strange = messages[kind]
+        strange.header.frame_id = other.get("frame_id", strange.header.frame_id)
+        if "child" in other:
+            strange.child_frame_id = other["child"]
+        port._on_odometry(messages["odometry"], 0.0)
+        port._on_scan(messages["scan"], 0.0)
+        return port.input().fault
+
+    assert hear() is None
+    assert hear(**change).startswith(says)
+    assert hear() is None
+
+
 def test_who_was_not_heard_yet_is_waited_for_and_who_fell_silent_is_a_fault():
     port = make_port()
     assert port.input().fault == "waiting for odometry: r1/odom: nothing received yet"

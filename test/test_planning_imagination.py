@@ -31,13 +31,13 @@ def imagine(drive_dyna2):
     """Runs batches of one robot's rollouts by the simulation policy, from where it is on its way."""
     run = drive_dyna2(model=Doubtful(MODEL))
     run.steps(3)
-    dyna2, rng = run.dyna2, np.random.default_rng(0)
+    dyna2 = run.dyna2
     actions, warm = len(dyna2.actions), np.ones((1, CONFIG.horizon), np.int64)
 
     def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf):
-        dyna2.model.doubt = doubt
+        dyna2.model.doubt, rng = doubt, np.random.default_rng(0)
         scene = dyna2._look(run.controller._last, run.controller._live)
-        robot, number = rows_for(scene.state.planned, PLENTY, dyna2.model.members, actions)
+        robot, number = rows_for(scene.state.planned, PLENTY, dyna2.model.members, actions, dyna2._draw)
         rollouts = Rollouts(dyna2.model, dyna2.values, CONFIG, scene, robot, number % actions, number < actions, after)
         rollouts.run(
             lambda rollouts, step: rollouts.follow_simulation_policy(
@@ -51,14 +51,24 @@ def imagine(drive_dyna2):
 
 
 def test_each_robot_has_its_share_and_each_member_rows_of_all():
-    robot, number = rows_for(np.array([True, False, True]), share=20, members=5, actions=9)
+    robot, number = rows_for(np.array([True, False, True]), 20, 5, 9, np.array([3, 0, 1]))
     assert robot.reshape(5, 2, 4).tolist() == [[[0] * 4, [2] * 4]] * 5
     for one in (0, 2):
         assert sorted(number[robot == one]) == list(range(20))
 
 
+def test_an_action_is_not_always_predicted_by_the_same_member():
+    for draw in range(5):
+        _, number = rows_for(np.array([True, True]), 20, 5, 9, np.array([draw, 0]))
+        member = [
+            [(number.reshape(5, 2, 4)[:, robot] == action).any(axis=1).argmax() for action in range(9)]
+            for robot in (0, 1)
+        ]
+        assert member == [[(action + draw) % 5 for action in range(9)], [action % 5 for action in range(9)]]
+
+
 def test_however_small_the_share_each_action_begins_a_rollout_and_another_one_is_left():
-    _, number = rows_for(np.array([True]), share=0, members=5, actions=9)
+    _, number = rows_for(np.array([True]), 0, 5, 9, np.array([2]))
     assert set(range(10)) <= set(number)
 
 
@@ -77,11 +87,15 @@ def test_familiar_rollouts_reach_the_horizon_and_doubtful_ones_the_cautious_one(
     assert imagine(doubt=CONFIG.uncertain + 0.01)[0].length.max() == CONFIG.cautious_horizon
 
 
+def test_what_is_very_doubtful_at_once_is_believed_for_one_step(imagine):
+    assert imagine(doubt=CONFIG.very_uncertain + 0.01)[0].length.max() == 1
+
+
 def test_doubt_beyond_the_familiar_costs_what_it_exceeds_it_by(imagine):
-    familiar, doubtful = (imagine(doubt=doubt)[0] for doubt in (CONFIG.uncertain, CONFIG.uncertain + 0.5))
+    familiar, doubtful = (imagine(doubt=doubt)[0] for doubt in (CONFIG.uncertain, CONFIG.uncertain + 0.15))
     held = np.arange(familiar.rows)[:2]  # whatever they choose, they pay it in their first step
     paid = familiar._delay[0, held] - doubtful._delay[0, held]
-    assert paid == pytest.approx(0.5 * CONFIG.uncertainty_penalty)
+    assert paid == pytest.approx(0.15 * CONFIG.uncertainty_penalty)
 
 
 def test_a_batch_that_follows_another_one_measures_no_doubt_of_its_own(imagine):

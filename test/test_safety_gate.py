@@ -56,6 +56,14 @@ class Drive:
         return self.now - start, decision
 
 
+def framed(message, frame=None, child=None):
+    """A message of another device on the same topic."""
+    message.header.frame_id = message.header.frame_id if frame is None else frame
+    if child is not None:
+        message.child_frame_id = child
+    return message
+
+
 @pytest.fixture
 def driving():
     drive = Drive()
@@ -104,6 +112,9 @@ def test_silence_is_answered_within_half_a_second_and_forgiven(driving, part, ca
         ("scan", lambda t: scan(t, np.full(360, np.nan)), causes.SCAN_BAD, "360 of 360"),
         ("scan", lambda t: scan(t, np.zeros(360)), causes.SCAN_BAD, "360 of 360"),
         ("scan", lambda t: scan(t, np.full(90, 5.0)), causes.SCAN_BAD, "90 ranges from angle_min"),
+        ("scan", lambda t: framed(scan(t), "rear"), causes.SCAN_BAD, "header.frame_id is 'rear'; it must be "),
+        ("odometry", lambda t: framed(odometry(t, 0.5), "visual"), causes.ODOMETRY_BAD, "header.frame_id is 'visual'"),
+        ("odometry", lambda t: framed(odometry(t, 0.5), child="imu"), causes.ODOMETRY_BAD, "child_frame_id is 'imu'"),
         ("scan", lambda t: scan(t, ahead=0.45), causes.OBSTACLE, "obstacle at 0.45 m, bearing 0 degrees"),
     ],
 )

@@ -111,7 +111,6 @@ class AmclCorrection:
 class TfCorrection:
     """The transform from the odometry's frame to the map, from TF. Raises ValueError where tf2_ros is missing."""
 
-    frames: tuple[str, ...] = ()
     depth = 1
 
     def __init__(self, node: Node, robot: str, odometry_frame: str):
@@ -125,6 +124,7 @@ class TfCorrection:
 
         self._newest = Time()
         self._frame = odometry_frame or f"{robot}/odom"
+        self.frames: tuple[str, ...] = (self._frame,)
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
         self._errors = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.ExtrapolationException)

@@ -21,6 +21,7 @@ from dyna_nav.nodes.messages import NEWEST, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import make_pose_source
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.inputs import (
+    FirstFrame,
     InputLimits,
     LaserMount,
     battery_fault,
@@ -92,6 +93,7 @@ class RobotPort:
         self._odometry_at = self._scan_at = -np.inf  # steady time when each was measured [s]
         self._odometry_fault: str | None = None
         self._scan_fault: str | None = None
+        self._odometry_frame, self._base_frame, self._scan_frame = FirstFrame(), FirstFrame(), FirstFrame()
         self._battery_fault: str | None = None
         self.command = node.create_lifecycle_publisher(
             TwistStamped, f"{name}/cmd_vel_planned", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
@@ -166,8 +168,11 @@ class RobotPort:
     def _on_odometry(self, message: Odometry, waited: float) -> None:
         topic, stamp = f"{self.name}/odom", stamp_seconds(message.header.stamp)
         clock = self._clock(stamp, waited)
-        self._odometry_fault = odometry_fault(message, topic, clock, frames=self._source.frames, limits=self._limits)
+        frames = self._source.frames or self._odometry_frame.allowed
+        self._odometry_fault = odometry_fault(message, topic, clock, frames, self._base_frame.allowed, self._limits)
         if self._odometry_fault is None:
+            self._odometry_frame.keep(message.header.frame_id)
+            self._base_frame.keep(message.child_frame_id)
             self._odometry_at = _measured(stamp, clock, waited)
             self._pose = self._source.pose(pose_array(message.pose.pose), stamp)
             self._twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
@@ -175,8 +180,9 @@ class RobotPort:
     def _on_scan(self, message: LaserScan, waited: float) -> None:
         stamp = stamp_seconds(message.header.stamp)
         clock = self._clock(stamp, waited)
-        self._scan_fault = scan_fault(message, f"{self.name}/scan", clock, limits=self._limits)
+        self._scan_fault = scan_fault(message, f"{self.name}/scan", clock, self._scan_frame.allowed, self._limits)
         if self._scan_fault is None:
+            self._scan_frame.keep(message.header.frame_id)
             self._scan_at = _measured(stamp, clock, waited)
             self._scan, self.scan_max = ranges_at(self._scan_angles, message), message.range_max
 

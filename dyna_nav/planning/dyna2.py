@@ -55,6 +55,7 @@ class Dyna2:
         self._escape = Escape(self.robots, self.actions, robot.radius)
         self._pace = Pace()
         self._warm = np.full((self.robots, config.horizon + 1), STOP)  # what was best in the last cycle, one step later
+        self._draw = rng.integers(model.members, size=self.robots)  # of the members that predict each rollout
 
     # What the routes are told, and tell.
 
@@ -72,10 +73,13 @@ class Dyna2:
         return self.values.leads_on(field, pose)
 
     def forget(self, robot: int) -> None:
-        """Begin a new episode for one robot: its transient memory is emptied."""
+        """Begin a new episode for one robot: its transient memory is emptied, its rollouts are drawn other members.
+
+        Not with every cycle: what differs between members would make actions look better and worse in turn.
+        """
         self.values.transient.forget(robot)
         self._escape.forget(robot)
-        self._warm[robot] = STOP
+        self._warm[robot], self._draw[robot] = STOP, self._rng.integers(self.model.members)
 
     # One cycle, in the order in which it runs.
 
@@ -114,7 +118,8 @@ class Dyna2:
         """Value the first actions by imagining. What the alternatives replace."""
         before, horizon, planned = seconds_left(), self.config.horizon, scene.state.planned
         fits = self._pace.rows(before, horizon) / np.count_nonzero(planned)
-        robot, number = rows_for(planned, int(min(self._share(planned), fits)), self.model.members, len(self.actions))
+        share = int(min(self._share(planned), fits))
+        robot, number = rows_for(planned, share, self.model.members, len(self.actions), self._draw)
         first = np.where(number == len(self.actions), self._warm[robot, 0], number % len(self.actions))
         held = number < len(self.actions)
         rollouts = Rollouts(self.model, self.values, self.config, scene, robot, first, held)

@@ -23,16 +23,20 @@ from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, ap
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
-def rows_for(planned: np.ndarray, share: int, members: int, actions: int) -> tuple[np.ndarray, np.ndarray]:
+def rows_for(
+    planned: np.ndarray, share: int, members: int, actions: int, draw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a batch, member first, then robot: the robot of each, and its number among that robot's rollouts.
 
     planned bool [robots]: who gets ``share`` rollouts, or few more: at least one for each action, and another one.
+    draw [robots], any integers: which of the members, taken in turn, predicts a robot's first rollout.
     """
     per_member = max(-(-(actions + 1) // members), share // members)
     member, robot, number = np.meshgrid(
         np.arange(members), np.flatnonzero(planned), np.arange(per_member), indexing="ij"
     )
-    return np.ascontiguousarray(robot.ravel()), np.ascontiguousarray((number * members + member).ravel())
+    drawn = (number * members + member - draw[robot]) % (members * per_member)
+    return np.ascontiguousarray(robot.ravel()), np.ascontiguousarray(drawn.ravel())
 
 
 class Rollouts:
@@ -170,9 +174,8 @@ class Rollouts:
         config, doubt = self._config, self._doubts[self.robot, self.first]
         if step == 0:
             self._limit[doubt > config.uncertain] = min(config.cautious_horizon, config.horizon)
-        else:
-            cut_short = doubt > config.very_uncertain
-            self._limit[cut_short] = np.minimum(self._limit[cut_short], step + 1)
+        cut_short = doubt > config.very_uncertain
+        self._limit[cut_short] = np.minimum(self._limit[cut_short], step + 1)
         # Among familiar actions uncertainty differs by more than their worth does: only the excess is priced.
         self._penalty = config.uncertainty_penalty * np.maximum(doubt - config.uncertain, 0.0)
 

@@ -42,8 +42,8 @@ class MovingConfig:
     )
     fastest: float = parameter(2.0, "nobody is faster [m/s]", minimum=0.1, maximum=20)
     turning: float = parameter(
-        0.5,
-        "who walks may turn on the spot and come back as fast as they walk, but at least so [m/s]",
+        1.0,
+        "who walks may turn on the spot and come back as fast as they have walked lately, and at least so [m/s]",
         minimum=0,
         maximum=20,
     )
@@ -112,9 +112,10 @@ class Track:
         self.seen = self.time
         self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
-        self._pace = max(self._pace, speed)
         fast = speed > max(self._config.moving, 2.0 * math.sqrt(self._vv))
         self._widest = max(self._widest, self.radius)
+        if fast:
+            self._pace = max(self._pace, min(speed, self._config.fastest))
         if fast and self._elsewhere and self.age >= self._config.settled:
             self.moved = self.time
 

@@ -18,7 +18,15 @@ import numpy as np
 from dyna_nav.mdp import RobotModel
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.braking import braking_path, obstacle_in_path, scan_points
-from dyna_nav.safety.inputs import InputLimits, LaserMount, odometry_fault, scan_fault, stamp_fault, stamp_seconds
+from dyna_nav.safety.inputs import (
+    FirstFrame,
+    InputLimits,
+    LaserMount,
+    odometry_fault,
+    scan_fault,
+    stamp_fault,
+    stamp_seconds,
+)
 
 EMERGENCY_STOP = "emergency_stop"
 ODOMETRY_STALE, ODOMETRY_BAD = "odometry_stale", "odometry_bad"
@@ -129,6 +137,7 @@ class VelocityGate:
             self.odometry: replace(limits, max_age=config.odometry_timeout),
             self.scan: replace(limits, max_age=config.scan_timeout),
         }
+        self._odometry_frame, self._base_frame, self._scan_frame = FirstFrame(), FirstFrame(), FirstFrame()
         self._planned = (0.0, 0.0)
         self._twist = (0.0, 0.0)
         self._points = np.empty((0, 2))
@@ -154,16 +163,20 @@ class VelocityGate:
     def on_odometry(self, message: Any, now: float, clock: float | None = None) -> None:
         """Take a nav_msgs/Odometry."""
         limits = self._limits[self.odometry]
-        fault = odometry_fault(message, limits=limits)
+        frames, child_frames = self._odometry_frame.allowed, self._base_frame.allowed
+        fault = odometry_fault(message, frames=frames, child_frames=child_frames, limits=limits)
         if self.odometry.take(now, stamp_seconds(message.header.stamp), clock, fault, limits):
+            self._odometry_frame.keep(message.header.frame_id)
+            self._base_frame.keep(message.child_frame_id)
             self._twist = (message.twist.twist.linear.x, message.twist.twist.angular.z)
 
     def on_scan(self, message: Any, now: float, clock: float | None = None) -> None:
         """Take a sensor_msgs/LaserScan, measured where the laser is mounted."""
         limits = self._limits[self.scan]
-        fault = scan_fault(message, limits=limits) or self._frozen(message, now)
+        fault = scan_fault(message, frames=self._scan_frame.allowed, limits=limits) or self._frozen(message, now)
         if not self.scan.take(now, stamp_seconds(message.header.stamp), clock, fault, limits):
             return
+        self._scan_frame.keep(message.header.frame_id)
         angles = self.laser.yaw + message.angle_min + message.angle_increment * np.arange(len(message.ranges))
         points = scan_points(np.asarray(message.ranges), angles, message.range_min, message.range_max)
         self._points = points + np.array([self.laser.x, self.laser.y])

@@ -82,6 +82,17 @@ def frame_fault(topic: str, field: str, frame: str, allowed: Iterable[str]) -> s
     return f"{topic}: {field} is '{frame}'; it must be {' or '.join(repr(name) for name in allowed)}"
 
 
+class FirstFrame:
+    """The frame that a stream began with: two devices on one topic, or one that is moved, show as another frame."""
+
+    def __init__(self) -> None:
+        self.allowed: tuple[str, ...] = ()  # as frame_fault takes them
+
+    def keep(self, frame: str) -> None:
+        """Note the frame of a message that was believed."""
+        self.allowed = self.allowed or (frame.lstrip("/"),)
+
+
 def number_fault(topic: str, fields: Iterable[tuple[str, float]]) -> str | None:
     """The first of the named numbers that is not finite."""
     for field, value in fields:

@@ -43,7 +43,7 @@ class SequenceSearch(Dyna2, ABC):
             if seconds_left() <= 1.2 * pace:
                 imagined.cut = True
                 break
-            robot, number = rows_for(scene.state.planned, share, self.model.members, len(self.actions))
+            robot, number = rows_for(scene.state.planned, share, self.model.members, len(self.actions), self._draw)
             sequences = self._propose(robot, number)
             held = self._held(robot, number, sequences[0])
             rollouts = Rollouts(self.model, self.values, self.config, scene, robot, sequences[0], held, rollouts)
