@@ -15,7 +15,7 @@ from planning_worlds import MODEL, hall
 from dyna_nav.mdp import STEP
 from dyna_nav.planning.moving import MovingObstacles
 from dyna_nav.planning.obstacles import LiveMap
-from dyna_nav.planning.track import MovingConfig
+from dyna_nav.planning.track import MovingConfig, Track
 
 FLOOR = hall(16, 12)
 ROBOT = (4.0, 6.0, 0.0)
@@ -207,6 +207,30 @@ def test_who_walks_may_turn_and_come_back_as_fast_without_a_sign(pace, back):
     (_, here), (_, reach) = watch.live.moving.possible(AHEAD)
     assert np.hypot(*(here - place).T).max() < 0.15
     assert reach - reach[0] == pytest.approx(back * AHEAD, abs=0.05)
+
+
+def test_who_has_slowed_down_may_come_back_as_fast_as_they_walked_before():
+    watch = Watch(config=MovingConfig(turning=0.0))
+    (place,) = watch.follow(1.5, ((6.0, 6.0), (1.4, 0.0)))
+    paces = []
+    for _ in range(4):
+        (place,) = watch.follow(1.0, (place, (0.5, 0.0)))
+        (_, _), (_, reach) = watch.live.moving.possible(AHEAD)
+        paces.append(reach[-1] - reach[0])
+    assert paces[0] > 0.9
+    assert paces == sorted(paces, reverse=True)
+    assert 0.45 < paces[-1] < 0.7
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=50)
+def test_a_noisy_beginning_makes_nobody_faster_than_anybody_is(seed):
+    rng, config = np.random.default_rng(seed), MovingConfig()
+    track = Track(0.0, np.zeros(2), RADIUS, config)
+    for scan in range(1, 20):
+        track.predict(scan * STEP)
+        track.correct(rng.normal(scale=0.2, size=2), RADIUS, 1.0)
+        assert track.back(np.ones(1))[0] - track.room <= config.fastest
 
 
 def test_who_steps_behind_something_is_expected_to_come_out_and_forgotten_later():

@@ -206,7 +206,8 @@ def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[st
 
 def _picture(result: Result, path: Path) -> str:
     caption, name = PICTURES[path.stem], result.run.name
-    return f"![{caption}: {name}]({path.as_posix()})\n\n*{caption}: `{name}`*"
+    drawn = f"drawn by `dyna-nav campaign --maps MAPS --only {name}`"
+    return f"![{caption}: {name}]({path.as_posix()})\n\n*{caption}: `{name}`; {drawn}*"
 
 
 def _ratio(pooled: PooledRatio | None) -> str:

@@ -11,7 +11,6 @@ tells people; ``goals`` is where work comes in.
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 
 import numpy as np
@@ -27,7 +26,7 @@ from dyna_nav.nodes.inbox import ClockOnDemand
 from dyna_nav.nodes.parameters import keep_parameters
 from dyna_nav.nodes.planner_parameters import read_parameters
 from dyna_nav.nodes.planner_reports import PlannerReports, planner_report_of
-from dyna_nav.nodes.process import serve
+from dyna_nav.nodes.process import serve, settle
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.robot_port import RobotPort
 from dyna_nav.nodes.transitions import loudly, refusable
@@ -108,8 +107,7 @@ class Planner(ClockOnDemand, LifecycleNode):
         super().on_deactivate(None)
 
     def _activate(self) -> None:
-        gc.collect()
-        gc.freeze()  # a collection that visits all of numba's objects takes as long as a cycle
+        settle()
         self._cycles.start()
         self._timer = self.create_timer(STEP, self._run_cycle, clock=self._steady)
 

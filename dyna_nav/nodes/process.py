@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return USAGE_ERROR
+    settle()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -61,6 +63,15 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def settle() -> None:
+    """Keep everything that lives now out of later garbage collections.
+
+    One that visits all objects of numba and its like takes as long as a cycle, or an odometry's time limit.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def warn_of_unknown_parameters(node: Node) -> None:
