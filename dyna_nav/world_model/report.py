@@ -11,10 +11,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dyna_nav.mdp import STEP
+from dyna_nav.ood.series import MARGIN, USUAL_LIVES
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES, STATE_OUTPUTS
 from dyna_nav.world_model.residual import TIMING
 
+RECALL = 0.9  # share of all novel episodes that is to be seen
 UNITS = ("m", "m", "rad", "m/s", "rad/s", "1", "1")
 
 
@@ -48,7 +50,8 @@ the map, localisation noise, lasers that do not look all around. Odometry at 20 
 forward to the beginning of each cycle, wherever that lies between them, and commands take effect up to
 {latest_ms:.0f} ms later, as between ROS nodes; {punctual:.0%} of the episodes are perfectly punctual.
 
-The OOD detector's threshold was set on {ood[calibration_robot_hours]} robot-hours on further sites. Its false alarms
+The OOD detector's threshold was set on {ood[calibration_robot_hours]} robot-hours on further sites, {margin:g} times as
+high as the score that 1 of {lives:.0f} recorded drives of 50 s would have passed. Its false alarms
 and the novel states below are from yet other sites and seeds.
 
 Time of the stages, as far as this command did them and did not find them done: {seconds}.
@@ -105,7 +108,7 @@ Half of that driving makes for walls and changes its mind all the time.
 |---|---|---|---|---|
 {families}
 
-The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
+{weak}The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
 from 5 m in line of sight, a lifted robot from the first turning wheel, a shove from when the robot yields to it (slips
 over 0.15 m/s, or moves sideways over 0.3 m/s; most tyres withstand a weak one), a heavy load from when the robot
 drives. A load is felt only while the robot gathers speed, so it takes a few starts.
@@ -137,7 +140,18 @@ def _page(bundle: Bundle) -> str:
         nll=float(np.mean(ensemble["nll_per_member"])),
         over_3=calibration["epistemic_over_0.3"],
         over_5=calibration["epistemic_over_0.5"],
+        margin=MARGIN,
+        lives=1.0 / (1.0 - USUAL_LIVES),
+        weak=_weak_families(ood["families"]),
         families="\n".join(_family_row(name, family) for name, family in ood["families"].items()),
+    )
+
+
+def _weak_families(families: dict) -> str:
+    """A sentence about the families of which less is seen than the target for all of them together."""
+    weak = [name for name, family in families.items() if name != "all" and family["recall"] < RECALL]
+    return (
+        f"Less than the {RECALL:.0%} that are asked of all together is seen of: {', '.join(weak)}.\n\n" if weak else ""
     )
 
 
