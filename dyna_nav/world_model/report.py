@@ -107,8 +107,8 @@ Half of that driving makes for walls and changes its mind all the time.
 | family of novel states | episodes | seen within | recall | median delay |
 |---|---|---|---|---|
 {families}
-
-{weak}The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
+{weak}
+The time counts from when a fault can be seen at all: a slippery floor from the first slip over 0.15 m/s, a moved rack
 from 5 m in line of sight, a lifted robot from the first turning wheel, a shove from when the robot yields to it (slips
 over 0.15 m/s, or moves sideways over 0.3 m/s; most tyres withstand a weak one), a heavy load from when the robot
 drives. A load is felt only while the robot gathers speed, so it takes a few starts.
@@ -150,9 +150,7 @@ def _page(bundle: Bundle) -> str:
 def _weak_families(families: dict) -> str:
     """A sentence about the families of which less is seen than the target for all of them together."""
     weak = [name for name, family in families.items() if name != "all" and family["recall"] < RECALL]
-    return (
-        f"Less than the {RECALL:.0%} that are asked of all together is seen of: {', '.join(weak)}.\n\n" if weak else ""
-    )
+    return f"\nLess than the {RECALL:.0%} asked of all together is seen of: {', '.join(weak)}.\n" if weak else ""
 
 
 def _output_row(ensemble: dict, i: int) -> str:
