@@ -83,8 +83,10 @@ def test_pooled_rows_are_of_controllers_that_drove_everywhere(page_of):
 
 
 def test_pictures_are_linked_where_they_lie(page_of, tmp_path):
-    links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page_of())
+    page = page_of()
+    links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
     assert links == ["out/first/travel_times.png"]
+    assert "`first`; drawn by `dyna-nav campaign --maps MAPS --only first`" in page
     assert (tmp_path / links[0]).is_file()
 
 

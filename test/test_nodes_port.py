@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
-from types import SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -227,3 +229,22 @@ def test_a_port_takes_down_what_its_pose_source_listens_to():
     port = make_port("amcl_pose")
     port.close()
     assert "r1/amcl_pose" in port._node.destroyed
+
+
+@pytest.mark.parametrize(("given", "frame"), [("", "r1/odom"), ("wheels", "wheels")])
+def test_with_tf_odometry_must_be_in_the_frame_that_is_looked_up(monkeypatch, given, frame):
+    tf2_ros = ModuleType("tf2_ros")
+    tf2_ros.__spec__ = ModuleSpec("tf2_ros", None)
+    for name in ("Buffer", "TransformListener"):
+        setattr(tf2_ros, name, lambda *_: SimpleNamespace(unregister=lambda: None))
+    for name in ("LookupException", "ConnectivityException", "ExtrapolationException"):
+        setattr(tf2_ros, name, type(name, (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2_ros)
+    port = RobotPort(
+        Node(), "r1", "tf", given, ANGLES, InputTimeouts(), InputLimits(), LaserMount(), lambda goal: None,
+        DurationHistogram(),
+    )  # fmt: skip
+    message = odometry(100.0)
+    message.header.frame_id = "other"
+    port._on_odometry(message, 0.0)
+    assert port.input().fault == (f"odometry refused: r1/odom: header.frame_id is 'other'; it must be '{frame}'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import socket
 
@@ -29,6 +30,7 @@ from dyna_nav.nodes.diagnostics import (
 )
 from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
 from dyna_nav.nodes.pose_source import compose, inverse
+from dyna_nav.nodes.process import settle
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.trips import TripConfig, TripStream
@@ -374,3 +376,12 @@ def test_a_sensor_fault_lasts_until_it_is_taken_back():
     assert sensors.silent_scan.tolist() == [False, True]
     apply_fault('{"fault": "silent_scan", "robot": "r2", "on": false}', ["r1", "r2"], None, sensors)
     assert not sensors.silent_scan.any()
+
+
+def test_what_lives_at_the_start_is_left_out_of_garbage_collections():
+    gc.unfreeze()
+    try:
+        settle()
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()

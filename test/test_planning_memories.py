@@ -220,3 +220,12 @@ def test_a_damaged_memory_file_is_a_warning_and_no_obstacle(drive_dyna2, tmp_pat
     run = drive_dyna2(memory_dir=tmp_path)
     assert len(run.controller.warnings) == 1
     assert run.steps(5).any()
+
+
+def test_each_goal_draws_the_members_that_predict_anew(drive_dyna2):
+    run = drive_dyna2()
+    drawn = set()
+    for k in range(40):
+        run.assign(0, CORNERS[1 + k % 3])
+        drawn.add(int(run.dyna2._draw[0]))
+    assert drawn == set(range(run.dyna2.model.members))

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from dyna_nav.world_model.bundle import CALIBRATION, ENSEMBLE, MANIFEST, BundleError, default_bundle, load_bundle
+from dyna_nav.world_model.report import _weak_families
 
 
 @pytest.fixture
@@ -83,3 +84,9 @@ def test_a_forged_version_is_refused(folder):
 def test_a_manifest_that_is_no_json_is_refused(folder):
     (folder / MANIFEST).write_text("{")
     assert "JSON" in refusal(folder)
+
+
+def test_the_page_names_the_novel_states_of_which_less_is_seen():
+    families = {"lifted": {"recall": 0.95}, "pushed": {"recall": 0.82}, "all": {"recall": 0.89}}
+    assert _weak_families(families) == "\nLess than the 90% asked of all together is seen of: pushed.\n"
+    assert _weak_families({"lifted": {"recall": 0.9}}) == ""
