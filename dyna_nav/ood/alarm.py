@@ -6,6 +6,10 @@ import numpy as np
 
 from dyna_nav.world_model.bundle import OODCalibration
 
+# How a threshold is set:
+USUAL_LIVES = 0.99  # share of the recorded robots' lives (50 s each) without an alarm at the threshold ...
+MARGIN = 2.0  # ... before this margin on it
+
 
 class Alarm:
     """One verdict per robot; the rule that the threshold was calibrated with is the rule that the robot runs.

@@ -9,7 +9,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dyna_nav.mdp import STEP
-from dyna_nav.ood.alarm import verdicts
+from dyna_nav.ood.alarm import MARGIN, USUAL_LIVES, verdicts
 from dyna_nav.ood.features import GROUPS, OOD_FEATURES, PULL_WINDOW, assemble, group_errors, missing_pull
 from dyna_nav.ood.runtime import WINDOW, OODConfig
 from dyna_nav.ood.vae import VAE
@@ -23,8 +23,6 @@ from dyna_nav.world_model.training_sites import training_hall
 
 SETTLING = WINDOW + 10  # steps around something unlearnable whose features still carry it
 PERSISTENCE, ALARM_WINDOW = 3, 5  # suspicious cycles, among so many, that make a state novel
-USUAL_LIVES = 0.99  # share of the recorded robots' lives (50 s each) without an alarm at the threshold ...
-MARGIN = 2.0  # ... before this margin on it
 LEAST_UNIT = 1.0  # of a group's error: what features of it are off by their resolution is not blown up
 
 

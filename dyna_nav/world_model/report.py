@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dyna_nav.mdp import STEP
-from dyna_nav.ood.series import MARGIN, USUAL_LIVES
+from dyna_nav.ood.alarm import MARGIN, USUAL_LIVES
 from dyna_nav.world_model.bundle import Bundle
 from dyna_nav.world_model.encoding import FEATURES, MOTION_OUTPUTS, OUTPUT_NAMES, STATE_OUTPUTS
 from dyna_nav.world_model.residual import TIMING
