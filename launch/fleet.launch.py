@@ -1,5 +1,6 @@
 """A fleet: planner and velocity gate, and with simulate:=true the warehouse, its dispatcher and its map."""
 
+from os import environ
 from os.path import expanduser
 from pathlib import Path
 
@@ -7,18 +8,14 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.events import Shutdown
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from dyna_nav.nodes.launch_arguments import log_level, truth, whole_number
 from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.transport import without_shared_memory
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
-
-ENVIRONMENT = {  # unless the user says otherwise
-    "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",  # in shared memory a process that is frozen or killed can hold up the others
-    "MALLOC_ARENA_MAX": "1",  # one heap for all threads of a process: 30 MB less for the planner (glibc)
-}
 
 ARGUMENTS = (
     ("map", "default", "site: path of a map_server yaml, default, or random:SEED"),
@@ -80,8 +77,7 @@ def nodes(context) -> list:
 def generate_launch_description() -> LaunchDescription:
     """The launch description that ros2 launch asks for."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
-    environment = [
-        SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=value))
-        for name, value in ENVIRONMENT.items()
-    ]
+    # One heap for all threads of a process: 30 MB less for the planner (glibc).
+    variables = {"MALLOC_ARENA_MAX": environ.get("MALLOC_ARENA_MAX", "1"), **without_shared_memory(environ)}
+    environment = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
     return LaunchDescription([*declared, *environment, OpaqueFunction(function=nodes)])

@@ -24,6 +24,8 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from dyna_nav.nodes.transport import this_machine_only
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0  # how long a condition may take before the test fails [s]; a slow machine needs it, a good one never
 _RESERVATION_PORT = 21000  # one local port per domain marks it as taken by a test
@@ -58,12 +60,10 @@ def free_domain_id() -> int:
 
 def ros_environment(domain: int) -> dict[str, str]:
     """The environment of a ROS process that talks to this machine and this domain only."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    if environment.get("ROS_DISTRO") == "humble":
-        environment["ROS_LOCALHOST_ONLY"] = "1"
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+    environment |= this_machine_only(environment)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [environment.get("PYTHONPATH")])])
     environment["PYTHONUNBUFFERED"] = "1"
-    environment.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")  # as dyna-nav fleet and the launch files do
     return environment
 
 
@@ -127,7 +127,7 @@ class RosHarness:
         self.domain = free_domain_id() if domain is None else domain
         self.processes: list[RosProcess] = []
         self._ros_home = tempfile.TemporaryDirectory()  # what processes remember there, they remember for one test
-        os.environ.update({k: v for k, v in ros_environment(self.domain).items() if k.startswith(("ROS_", "FASTDDS_"))})
+        os.environ.update(ROS_DOMAIN_ID=str(self.domain), **this_machine_only(os.environ))
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=self.domain)
         self.node = Node(name, context=self._context)

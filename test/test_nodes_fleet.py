@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -119,6 +120,15 @@ def test_a_killed_planner_is_started_again_and_ctrl_c_leaves_nothing_behind(run)
     assert "Traceback" not in run.process.output
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert json.loads(run.json.read_text())["restarts"] == {"planner": 1}
+
+
+def test_no_process_of_a_fleet_talks_through_shared_memory(run):
+    """There one that dies while it holds a lock holds up the others, the velocity gate among them."""
+    run.drives()
+    for process in psutil.Process(run.process.pid).children():
+        threads = {Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text() for thread in process.threads()}
+        assert any(name.startswith("dds.udp") for name in threads), "the middleware's threads have other names now"
+        assert not [name for name in threads if name.startswith("dds.shm")]
 
 
 def test_no_process_outlives_a_run_that_was_killed(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import socket
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from dyna_nav.nodes.pose_source import compose, inverse
 from dyna_nav.nodes.process import settle
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
+from dyna_nav.nodes.transport import this_machine_only, without_shared_memory
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.site import resolve_site
 from dyna_nav.viewpoint import arc
@@ -343,13 +345,32 @@ def test_a_domain_that_is_asked_for_is_refused_while_it_is_in_use(monkeypatch):
 
 def test_a_simulated_fleet_talks_to_this_machine_only_whatever_the_user_has_exported(monkeypatch):
     for name, value in {
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_STATIC_PEERS": "10.0.0.7", "ROS_LOCALHOST_ONLY": "0",
-        "ROS_DISTRO": "humble",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_STATIC_PEERS": "10.0.0.7", "ROS_LOCALHOST_ONLY": "1",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": "everywhere.xml",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     environment = ros_environment(7)
-    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
-    assert (environment["ROS_LOCALHOST_ONLY"], environment["ROS_STATIC_PEERS"]) == ("1", "")
+    # LOCALHOST would bring shared memory back; the profile is what keeps to this machine.
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SYSTEM_DEFAULT"
+    assert (environment["ROS_LOCALHOST_ONLY"], environment["ROS_STATIC_PEERS"]) == ("", "")
+    profile = ElementTree.parse(environment["FASTRTPS_DEFAULT_PROFILES_FILE"])
+    assert [address.text for address in profile.iterfind(".//{*}interfaceWhiteList/{*}address")] == ["127.0.0.1"]
+    assert profile.find(".//{*}useBuiltinTransports").text == "false"
+
+
+@pytest.mark.parametrize(("distribution", "localhost_only"), [("humble", "1"), ("jazzy", "")])
+def test_other_middleware_keeps_to_this_machine_in_its_own_way(distribution, localhost_only):
+    variables = this_machine_only({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "ROS_DISTRO": distribution})
+    assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert (variables["ROS_LOCALHOST_ONLY"], variables["ROS_STATIC_PEERS"]) == (localhost_only, "")
+
+
+@pytest.mark.parametrize("local", [{"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, {"ROS_LOCALHOST_ONLY": "1"}])
+def test_launched_nodes_stay_out_of_shared_memory_unless_the_user_has_chosen(local):
+    assert without_shared_memory({}) == {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+    assert without_shared_memory({"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}) == {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}
+    assert without_shared_memory({"FASTRTPS_DEFAULT_PROFILES_FILE": "site.xml", **local}) == {}
+    assert without_shared_memory(local) == this_machine_only(local)
 
 
 # Faults on request.

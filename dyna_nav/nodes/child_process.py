@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dyna_nav.nodes.supervised import SUPERVISOR
+from dyna_nav.nodes.transport import this_machine_only
 
 MOST_DOMAINS = 101  # ROS domains whose ports lie below the ephemeral ones
 
@@ -55,14 +56,10 @@ def ros_environment(domain: int) -> dict[str, str]:
     Whatever the user's environment says: simulated robots bear the names of real ones, and must not be heard by them.
     Linear algebra stays on one thread in each: the processes share the cores, and spinning threads cost time.
     So does allocating: the middleware has a dozen threads, and a heap for each would cost the planner 30 MB.
-    Messages go over UDP unless the user says otherwise: a process that is frozen or killed must not hold up others.
     """
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
-    environment |= {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": ""}
-    environment.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+    environment |= this_machine_only(environment)
     environment.setdefault("MALLOC_ARENA_MAX", "1")  # glibc
-    if environment.get("ROS_DISTRO") == "humble":  # later distributions warn of it
-        environment["ROS_LOCALHOST_ONLY"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(variable, "1")
     return environment

@@ -29,6 +29,7 @@ from dyna_nav.nodes.cpu_share import CpuShares
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
 from dyna_nav.nodes.fleet_view import in_words, make_view
+from dyna_nav.nodes.transport import this_machine_only
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import check as check_ranges
 from dyna_nav.simulation import spawn_poses
@@ -85,7 +86,7 @@ def run_fleet(options: FleetOptions) -> int:
     folder = Path(tempfile.mkdtemp(prefix="dyna-nav-fleet-"))
     environment = ros_environment(domain)
     children = make_children(options, names, environment, folder)
-    os.environ.update({key: value for key, value in environment.items() if key.startswith(("ROS_", "FASTDDS_"))})
+    os.environ.update(this_machine_only(os.environ))
     rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
     return FleetRun(options, site, names, children, folder).run()
 
