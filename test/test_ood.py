@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip("mujoco")
 
 from dyna_nav.mdp import STEP, action_set
-from dyna_nav.ood import OODDetector
+from dyna_nav.ood import OODConfig, OODDetector
 from dyna_nav.ood.alarm import Alarm, verdicts
 from dyna_nav.ood.features import FEATURE_NAMES, SECTORS, SUMMARY, expected_ranges, scan_summary
+from dyna_nav.planning.vigilance import Vigilance
 from dyna_nav.simulation import Simulation
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver
 from dyna_nav.site import OccupancyMap, Site, resolve_site
@@ -103,6 +104,20 @@ def test_a_dead_laser_is_novel_at_once_and_over_when_it_is_repaired(watched):
     novel = watched.drive(1.5)
     assert novel[:9, 0].all()
     assert not novel[-1].any()
+
+
+@pytest.mark.parametrize("resume", [0.5, 2.0])
+def test_the_planner_is_told_how_long_a_state_has_to_be_familiar_again(resume):
+    bundle, site, stand = load_bundle(), resolve_site("default"), np.zeros((1, 2))
+    vigilance = Vigilance(bundle, WorldModel(bundle, "cpu"), "cpu", detector=OODConfig(resume=resume))
+    vigilance.reset(site, 1)
+    simulation, novel = Simulation(site, 1, 3), []
+    for cycle in range(50):
+        simulation.set_scan_fault(0, "dead" if 10 <= cycle < 20 else None)
+        novel.append(vigilance.watch(simulation.observe()).novel[0])
+        simulation.step(stand)
+    last = int(np.flatnonzero(novel)[-1])
+    assert last == pytest.approx(20 + resume / STEP, abs=2)
 
 
 def test_a_jump_of_the_odometry_is_novel(watched):

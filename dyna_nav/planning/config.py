@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dyna_nav.mdp import Bins, GoalTolerance, Reward
+from dyna_nav.ood import OODConfig
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.planning.lattice import PotentialConfig
@@ -64,6 +65,7 @@ class PlannerConfig:
     reward: Reward = field(default_factory=Reward)
     bins: Bins = field(default_factory=Bins)
     breaker: CircuitBreakerConfig = field(default_factory=CircuitBreakerConfig)
+    detector: OODConfig = field(default_factory=OODConfig)
     speeds: tuple[float, ...] = parameter(
         (0.0, 0.5, 1.0), "speeds of the actions, fractions of full", minimum=0, maximum=1
     )

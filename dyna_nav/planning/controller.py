@@ -54,7 +54,7 @@ class Dyna2Controller:
         loaded = load_bundle(default_bundle() if bundle is None else bundle)
         model = WorldModel(loaded, provider)
         config = config or PlannerConfig()
-        return cls(model, Vigilance(loaded, model, provider, config.breaker), config, memory_dir)
+        return cls(model, Vigilance(loaded, model, provider, config.breaker, config.detector), config, memory_dir)
 
     def __init__(
         self,

@@ -27,5 +27,5 @@ class LockstepController(Dyna2Controller):
         if model is None:
             bundle = load_bundle(default_bundle())
             model = WorldModel(bundle)
-            vigilance = Vigilance(bundle, model, config=config.breaker)
+            vigilance = Vigilance(bundle, model, breaker=config.breaker, detector=config.detector)
         super().__init__(model, vigilance, config, memory_dir)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import STEP
-from dyna_nav.ood import OODDetector
+from dyna_nav.ood import OODConfig, OODDetector
 from dyna_nav.safety.circuit_breaker import CircuitBreaker, CircuitBreakerConfig
 from dyna_nav.safety.unjudged import UnjudgedDriving
 from dyna_nav.site import Site
@@ -68,19 +68,20 @@ class Vigilance:
     """Judges all robots of a machine once per cycle."""
 
     def __init__(
-        self, bundle: Bundle, model: WorldModel, provider: str = "auto", config: CircuitBreakerConfig | None = None
+        self,
+        bundle: Bundle,
+        model: WorldModel,
+        provider: str = "auto",
+        breaker: CircuitBreakerConfig | None = None,
+        detector: OODConfig | None = None,
     ):
-        self._bundle, self._model, self._provider, self._config = (
-            bundle,
-            model,
-            provider,
-            config or CircuitBreakerConfig(),
-        )
+        self._bundle, self._model, self._provider = bundle, model, provider
+        self._config, self._detecting = breaker or CircuitBreakerConfig(), detector or OODConfig()
 
     def reset(self, site: Site, robots: int) -> list[str]:
         """Begin a run on a site; returns a sentence for each thing that does not run as it was asked to."""
         self._residuals = ResidualTracker(self._model, site, robots)
-        self._detector = OODDetector(self._bundle, site, self._provider)
+        self._detector = OODDetector(self._bundle, site, self._provider, self._detecting)
         self._breaker = CircuitBreaker(robots, self._model.training_error, self._config)
         self._unjudged = UnjudgedDriving(robots, self._config.unjudged)
         self._drives = np.zeros(robots, bool)  # since the last cycle
