@@ -46,7 +46,7 @@ def trip(label: str, seed: int, robot: int, number: int) -> Trip:
     return Trip(
         robot=robot, trip=number, start="a", goal="b", assigned_s=1.0, ideal_s=ideal, least_s=1.05 * ideal,
         travel_s=PACE[label] * ideal, geodesic_m=15.0, path_length_m=16.0, collisions=0, near_misses=0,
-        mean_abs_jerk=1.5, finished=True, note="",
+        mean_abs_jerk=1.5, plan_ms_p99=20.0, finished=True, note="",
     )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def follow(pose, points, speed=1.0, cost=None):
 STRAIGHT = [(5 + 0.1 * k, 10.0) for k in range(60)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(x=st.floats(0.2, 3.0), y=st.floats(-2.0, 2.0), yaw=st.floats(-3.1, 3.1))
 def test_the_arc_leads_to_the_carrot(x, y, yaw):
     pose = np.array([1.0, 2.0, yaw])
@@ -142,7 +142,7 @@ def test_on_a_straight_path_it_drives_straight_at_full_speed():
     assert (speed, turn) == pytest.approx((MODEL.max_speed, 0.0))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(yaw=st.floats(-3.1, 3.1), offset=st.floats(-0.8, 0.8), speed=st.floats(0.0, 1.5))
 def test_commands_are_within_the_limits(yaw, offset, speed):
     forward, turn, _ = follow((5.0, 10.0 + offset, yaw), STRAIGHT, speed)
@@ -150,7 +150,7 @@ def test_commands_are_within_the_limits(yaw, offset, speed):
     assert abs(turn) <= MODEL.max_turn_rate + 1e-9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(side=st.sampled_from((-1, 1)), yaw=st.floats(0.6, 1.2), offset=st.floats(-0.05, 0.05), speed=st.floats(0.0, 1.5))
 def test_a_path_ahead_is_turned_to(side, yaw, offset, speed):
     """One that lies behind may be reached sooner by turning the other way: in reverse."""
@@ -193,7 +193,7 @@ def drive_at(points, speed=1.5, seconds=6.0, pose=(2.0, 4.0, 0.0)):
     return nearest, speeds
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(y=st.floats(-0.4, 0.4), x=st.floats(1.0, 4.0), speed=st.floats(0.5, 1.5))
 def test_it_stops_short_of_what_stands_in_the_way(x, y, speed):
     nearest, speeds = drive_at(np.array([[2.0 + x, 4.0 + y]]), speed, seconds=10.0)

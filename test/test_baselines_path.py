@@ -58,7 +58,7 @@ def length(cost, cells):
     return sum(edge(cost, a, (b[0] - a[0], b[1] - a[1])) for a, b in pairwise(cells))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), extra=st.floats(0.0, 0.3))
 def test_astar_finds_the_cheapest_path_around_what_the_heuristic_does_not_know(seed, extra):
     static = grid(seed)
@@ -77,7 +77,7 @@ def test_astar_finds_the_cheapest_path_around_what_the_heuristic_does_not_know(s
         assert length(now, cells) == pytest.approx(expected, rel=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_cost_to_go_is_what_dijkstra_says(seed):
     cost = grid(seed)
@@ -98,7 +98,7 @@ def test_the_nearest_wanted_cell_is_found():
     assert tuple(search_nearest(cost, 10, 9, wanted, ALL)[-1]) == (10, 4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_shortcuts_cost_no_more_and_cross_nothing_lethal(seed):
     cost = grid(seed, 25, 25, lethal=0.1)

@@ -70,7 +70,7 @@ def test_it_writes_summary_table_and_plots(small, tmp_path, capsys):
     table = rows(tmp_path / "e.csv")
     assert len(table) == 8
     asked = {"controller", "seed", "robot", "trip", "start", "goal", "ideal_s", "travel_s", "ratio", "path_length_m"}
-    asked |= {"geodesic_m", "collisions", "near_misses", "finished", "mean_abs_jerk"}
+    asked |= {"geodesic_m", "collisions", "near_misses", "finished", "mean_abs_jerk", "plan_ms_p99"}
     assert asked <= set(table[0])
     pictures = {path.name for path in (tmp_path / "plots").iterdir()}
     assert pictures == {"travel_times.png", "speed_map.png", "trajectories.png", "incidents.png"}
@@ -85,6 +85,7 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
             "--scenario", small, "--controllers", LINE, "--seeds", "1-3", "--trips-table", file, "--jobs", jobs
         )  # fmt: skip
         tables.append(rows(file))
+        assert all(float(row.pop("plan_ms_p99")) > 0.0 for row in tables[-1])
     assert tables[0] == tables[1]
     assert [row["seed"] for row in tables[0]] == ["1", "1", "2", "2", "3", "3"]
 

@@ -13,7 +13,7 @@ from dyna_nav.evaluation.statistics import clusters_of, highest_coverage, mean_d
 TIMES = st.lists(st.floats(1.0, 100.0), min_size=2, max_size=30)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(TIMES, st.floats(0.1, 5.0), st.integers(1, 6))
 def test_a_constant_factor_is_found_without_doubt(times, factor, size):
     b = np.array(times)
@@ -22,7 +22,7 @@ def test_a_constant_factor_is_found_without_doubt(times, factor, size):
     assert (ratio.low, ratio.high) == pytest.approx((factor, factor))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(TIMES, st.randoms(use_true_random=False))
 def test_the_interval_holds_the_estimate_and_mirrors_when_the_sides_change(times, random):
     b = np.array(times)
@@ -36,7 +36,7 @@ def test_the_interval_holds_the_estimate_and_mirrors_when_the_sides_change(times
     assert backward.high == pytest.approx(1 / forward.low, rel=2e-2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(TIMES, st.floats(-10.0, 10.0))
 def test_a_constant_difference_is_found_without_doubt(times, shift):
     b = np.array(times)

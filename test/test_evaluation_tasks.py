@@ -27,7 +27,7 @@ def draw(site, kind="shuffled", robots=3, trips=20, seed=1, stagger=0.0):
     return draw_tasks(site, Tasks(kind, stagger), robots, trips, np.random.default_rng(seed), RADIUS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(SITES), st.sampled_from(TASK_KINDS), st.integers(1, 5), st.integers(1, 40), st.integers(0, 10_000)
 )

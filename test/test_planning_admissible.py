@@ -52,7 +52,7 @@ def towards(fleet, targets):
 
 
 @given(st.integers(0, 2**32), st.integers(2, 5))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_robots_that_want_anything_never_touch_each_other_or_a_wall(seed, robots):
     rng = np.random.default_rng(seed)
     site = random_hall(rng)
@@ -68,7 +68,7 @@ def test_robots_that_want_anything_never_touch_each_other_or_a_wall(seed, robots
 
 
 @given(st.integers(0, 2**32), st.integers(2, 4))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_robots_that_want_to_ram_each_other_and_the_walls_never_do(seed, robots):
     rng = np.random.default_rng(seed)
     site = random_hall(rng)
@@ -84,7 +84,7 @@ def test_robots_that_want_to_ram_each_other_and_the_walls_never_do(seed, robots)
 
 
 @given(st.integers(0, 2**32))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_a_robot_cannot_creep_up_to_a_wall_or_a_robot_step_by_step(seed):
     """The margin is for localisation and timing; a robot that stands inside it may not use it up centimetre-wise."""
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_a_robot_cannot_creep_up_to_a_wall_or_a_robot_step_by_step(seed):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.1]))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_wheels_that_answer_sooner_than_assumed_stay_within_the_margins(seed, latency):
     rng = np.random.default_rng(seed)
     site = random_hall(rng)
@@ -140,7 +140,6 @@ def stop_from(speed, latency=0.0, hold=0.0, command=(0.0, 0.0), previous=(0.0, 0
 
 
 @given(st.floats(0, MODEL.max_speed), st.floats(0.5, 5.0))
-@settings(deadline=None)
 def test_the_braking_path_is_as_long_as_the_stopping_distance(speed, deceleration):
     out = stop_from(speed, model=replace(MODEL, deceleration=deceleration))
     assert out[-1, 0] == pytest.approx(speed**2 / (2 * deceleration), abs=speed * PATH_STEP / 2 + 1e-9)
@@ -149,7 +148,6 @@ def test_the_braking_path_is_as_long_as_the_stopping_distance(speed, deceleratio
 
 
 @given(st.floats(0, MODEL.max_speed), st.sampled_from([0.1, 0.2]), st.sampled_from([0.05, 0.1]))
-@settings(deadline=None)
 def test_latency_and_hold_add_their_time_at_speed(speed, latency, hold):
     keep = (speed, 0.0)
     out = stop_from(speed, latency, hold, command=keep, previous=keep)
@@ -162,7 +160,7 @@ def test_latency_and_hold_add_their_time_at_speed(speed, latency, hold):
     st.sampled_from(ACTIONS.tolist()),
     st.sampled_from(ACTIONS.tolist()),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_braking_path_is_the_one_the_robot_drives(twist, previous, command):
     fleet = IdealFleet([(0, 0, 0)], latency=0.0)
     fleet.twist[0] = twist
@@ -174,7 +172,6 @@ def test_the_braking_path_is_the_one_the_robot_drives(twist, previous, command):
 
 
 @given(st.floats(0.05, 5), st.floats(0.05, 10), st.floats(0.05, 20), st.floats(0.05, 50), st.floats(0, 1))
-@settings(deadline=None)
 def test_every_path_is_long_enough_to_stand_at_its_end(speed, turn_rate, braking, turn_braking, latency):
     model = RobotModel(
         max_speed=speed,
@@ -212,14 +209,12 @@ STRAIGHT = np.flatnonzero(FORWARD & (ACTIONS[:, 1] == 0))
 
 
 @given(st.floats(-math.pi, math.pi), st.floats(-0.2, 0.06))
-@settings(deadline=None)
 def test_turning_on_the_spot_beside_a_wall_is_always_allowed(yaw, slack):
     """Even when localisation puts the robot into the wall: its circle holds it and its load in every heading."""
     assert allowed_at((MODEL.radius + slack + 0.05, 2.5, yaw))[~FORWARD].all()
 
 
 @given(st.floats(-0.2, CONFIG.margin - 0.01))
-@settings(deadline=None)
 def test_a_robot_too_close_to_a_wall_may_leave_it_but_not_approach(slack):
     x = MODEL.radius + slack + 0.05
     assert allowed_at((x, 2.5, 0.0))[STRAIGHT].all()
@@ -227,7 +222,6 @@ def test_a_robot_too_close_to_a_wall_may_leave_it_but_not_approach(slack):
 
 
 @given(st.floats(-0.2, 2 * CONFIG.margin - 0.01))
-@settings(deadline=None)
 def test_a_robot_too_close_to_another_may_leave_it_but_not_approach(slack):
     other = (3.0 + 2 * MODEL.radius + slack, 2.5, 0.0)
     assert allowed_at((3.0, 2.5, math.pi), others=[other])[STRAIGHT].all()
@@ -291,7 +285,7 @@ def gate_stops(twist, command, returns):
     return obstacle_in_path(returns, path, MODEL.radius, margin) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     speed=st.floats(0, 1.5),
     turn=st.floats(-1.2, 1.2),

@@ -127,7 +127,7 @@ def test_two_that_meet_in_a_narrow_aisle_both_arrive_without_a_touch():
     assert least_gap(np.concatenate(way)) > 2 * MODEL.radius
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), share=st.floats(0.1, 0.6))
 def test_a_flood_reaches_what_is_connected_by_ways_of_the_length_it_says(seed, share):
     rng = np.random.default_rng(seed)

@@ -47,7 +47,6 @@ def taught(count=200, seed=0):
 
 
 @given(bins, st.lists(st.tuples(states, st.floats(-5, 5), st.floats(0, 1)), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_learning_moves_the_value_of_the_state_by_rate_times_error(layout, lessons):
     table = memory(layout)
     for state, error, rate in lessons:
@@ -57,7 +56,7 @@ def test_learning_moves_the_value_of_the_state_by_rate_times_error(layout, lesso
 
 
 @given(st.tuples(st.floats(-5, 29), st.floats(3, 27), st.floats(-7, 7)), st.sampled_from(np.eye(3).tolist()))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_the_value_has_no_jumps_in_position_or_heading(pose, direction):
     table = memory(Bins(x=7, y=6, heading=5))
     rng = np.random.default_rng(1)
@@ -76,7 +75,6 @@ def test_a_state_beyond_the_site_counts_as_one_at_its_edge():
 
 
 @given(states, st.sampled_from(["speed", "battery", "goal"]))
-@settings(deadline=None)
 def test_what_is_learned_of_one_speed_battery_or_goal_says_nothing_of_another(state, dimension):
     pose, _, _, goal = state
     table = memory()
@@ -105,7 +103,7 @@ def test_the_memory_holds_what_was_visited_and_nothing_else():
 
 
 @given(st.integers(1, 400), st.sampled_from([16, 64]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_growing_keeps_every_value(count, capacity):
     small, large = memory(capacity=capacity), memory(capacity=1 << 14)
     rng = np.random.default_rng(count)

@@ -55,7 +55,7 @@ class Watch:
 @given(
     st.floats(0.5, 1.5), st.floats(-math.pi, math.pi), st.floats(6.5, 8.0), st.floats(4.5, 7.5), st.floats(0.0, 0.02)
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_who_walks_straight_on_is_within_reach_of_where_it_is_expected(speed, direction, x, y, noise):
     watch, velocity = Watch(noise=noise), speed * np.array([math.cos(direction), math.sin(direction)])
     for _ in range(3):
@@ -223,7 +223,7 @@ def test_who_has_slowed_down_may_come_back_as_fast_as_they_walked_before():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_noisy_beginning_makes_nobody_faster_than_anybody_is(seed):
     rng, config = np.random.default_rng(seed), MovingConfig()
     track = Track(0.0, np.zeros(2), RADIUS, config)

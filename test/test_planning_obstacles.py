@@ -64,7 +64,7 @@ def test_a_pallet_becomes_an_obstacle_and_lowers_the_clearance_around_it():
 
 
 @given(st.floats(1, 4), st.floats(1, 7), st.floats(-4, 4))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_the_walls_of_the_map_are_no_obstacles(x, y, yaw):
     live = live_after(seen(0.0, [(x, y, yaw)]))
     assert len(live.obstacles) == 0
@@ -72,7 +72,7 @@ def test_the_walls_of_the_map_are_no_obstacles(x, y, yaw):
 
 
 @given(st.floats(1, 4), st.floats(1, 5), st.floats(6, 10), st.floats(1, 5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_robots_of_the_fleet_are_no_obstacles_to_each_other(x, y, other_x, other_y):
     live = live_after(seen(0.0, [(x, y, 0.3), (other_x, other_y, -2.0)]))
     assert len(live.obstacles) == 0
@@ -125,7 +125,7 @@ def test_a_pallet_seen_by_one_robot_is_known_to_all():
     st.lists(st.tuples(st.floats(1, 11), st.floats(1, 7), st.floats(0.1, 0.6)), max_size=4),
     st.lists(st.tuples(st.floats(1, 4), st.floats(1, 7), st.floats(-4, 4)), min_size=1, max_size=5),
 )
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_when_everything_is_forgotten_the_clearance_is_the_sites_bit_for_bit(discs, poses):
     live = live_after(*(seen(0.1 * k, [pose], discs) for k, pose in enumerate(poses)))
     blind = seen(1000.0, [poses[0]], scans=np.full((1, ANGLES.size), np.nan))
@@ -134,7 +134,7 @@ def test_when_everything_is_forgotten_the_clearance_is_the_sites_bit_for_bit(dis
 
 
 @given(st.floats(5, 9), st.floats(1, 5), st.floats(0.15, 0.5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_beam_that_grazes_an_obstacle_does_not_wipe_out_what_its_neighbour_saw(x, y, radius):
     observation = seen(0.0, [(3, 3, 0)], [(x, y, radius)])
     live = live_after(observation)
@@ -155,7 +155,7 @@ def test_beams_that_measured_nothing_leave_no_trace(value):
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=360, max_size=360), st.integers(0, 3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_no_scan_however_wild_raises_the_clearance_or_writes_outside(scan, quarter):
     live = live_after(seen(0.0, [(0.5, 7.5, quarter * math.pi / 2)], scans=np.array([scan])))
     assert (live.clearance <= SITE.clearance).all()
@@ -178,7 +178,6 @@ def test_a_whole_wall_that_the_map_lacks_is_entered_completely():
 
 
 @given(st.floats(0.1, 11.9), st.floats(0.1, 7.9))
-@settings(deadline=None)
 def test_the_clearance_at_a_point_is_the_sites(x, y):
     assert clearance_at(SITE.clearance, 0.0, 0.0, 0.05, x, y) == pytest.approx(
         float(SITE.clearance_at([x, y])), abs=1e-5

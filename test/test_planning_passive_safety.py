@@ -58,7 +58,7 @@ def test_at_full_speed_towards_somebody_only_braking_is_left_in_time(sideways):
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_robots_that_want_anything_stand_whenever_somebody_walks_into_them(seed, people):
     """Walkers go to and fro through everything, as ghosts do; what is known of them is true for the next seconds."""
     rng = np.random.default_rng(seed)

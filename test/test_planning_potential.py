@@ -57,7 +57,7 @@ def descend(lattice, field, goal, pose, seconds):
 
 
 @given(st.sampled_from([(1, 1), (11, 10), (3, 4), (8, 4), (6, 7)]), st.floats(-4, 4))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_it_is_zero_at_the_goal_and_nowhere_negative(xy, yaw):
     lattice, field = field_of(RACK_HALL, (*xy, yaw), EXACT)
     nearest = HEADING_ANGLES[np.abs((HEADING_ANGLES - yaw + math.pi) % (2 * math.pi) - math.pi).argmin()]
@@ -71,7 +71,7 @@ free_places = st.tuples(st.floats(0.6, 11.4), st.floats(0.6, 10.4), st.floats(-m
 
 
 @given(free_places, st.sampled_from([(1, 1, 0.0), (4, 4, 0.0), (11, 10, 2.0), (7, 7, -2.0)]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_following_it_arrives_from_anywhere_even_out_of_a_dead_end(start, goal):
     lattice, field = field_of(RACK_HALL, goal)
     seconds = at(lattice, field, *start)
@@ -96,7 +96,7 @@ def test_every_reachable_node_has_a_lower_neighbour(goal):
 
 
 @given(st.floats(2, 18), st.floats(2, 13), st.floats(2, 18), st.floats(2, 13))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_on_open_floor_it_is_the_geodesic_time_within_an_eighth(x, y, goal_x, goal_y):
     straight = math.hypot(goal_x - x, goal_y - y)
     lattice, field = field_of(OPEN_HALL, (goal_x, goal_y, 0.0))
@@ -201,7 +201,7 @@ OPEN_LATTICE, OPEN_FIELD = field_of(OPEN_HALL, (15, 7, 0), EXACT)
 
 
 @given(st.floats(1, 19), st.floats(1, 14), st.floats(-7, 7), st.sampled_from(np.eye(3).tolist()))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_it_has_no_jumps_in_position_or_heading(x, y, yaw, direction):
     step = 1e-6 * np.array(direction)
     here, there = (at(OPEN_LATTICE, OPEN_FIELD, *(np.array([x, y, yaw]) + s)) for s in (-step, step))
@@ -209,7 +209,7 @@ def test_it_has_no_jumps_in_position_or_heading(x, y, yaw, direction):
 
 
 @given(st.floats(1, 19), st.floats(1, 14), st.integers(-2, 2))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_full_turn_changes_nothing_and_pi_is_minus_pi(x, y, turns):
     for yaw in (math.pi, -1e-17, 0.0, 2.0):
         value = at(OPEN_LATTICE, OPEN_FIELD, x, y, yaw)
@@ -220,7 +220,6 @@ def test_a_full_turn_changes_nothing_and_pi_is_minus_pi(x, y, turns):
 
 
 @given(st.floats(-10, 10))
-@settings(deadline=None)
 def test_the_heading_lies_between_its_two_lattice_headings_in_proportion(yaw):
     lower, share = heading_position(yaw)
     low = HEADING_ANGLES[lower]

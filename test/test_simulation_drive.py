@@ -91,7 +91,7 @@ def test_robot_drives_backwards_when_told():
     assert drive(simulation, (-0.5, 0), 2.0)[-1, 0, 0] == pytest.approx(-0.5, abs=0.02)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 0.75, 1.5]), st.sampled_from([-1.2, 0.0, 1.2])), min_size=5, max_size=25),
     st.floats(0, 40),

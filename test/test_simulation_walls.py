@@ -35,7 +35,7 @@ def covered_cells(site, boxes):
     return covered
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_boxes_hold_the_rim_of_all_that_can_be_touched_and_nothing_free(seed):
     site = noisy(seed)
@@ -49,7 +49,7 @@ def test_boxes_hold_the_rim_of_all_that_can_be_touched_and_nothing_free(seed):
     assert covered[touchable_cells(site, RADIUS) & beside].all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_every_cell_within_the_radius_of_a_standing_robot_can_be_touched(seed):
     site = noisy(seed)

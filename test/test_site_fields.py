@@ -26,7 +26,7 @@ def centres(site: Site) -> np.ndarray:
     return site.map.position_of(*np.mgrid[:rows, :cols])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(x=st.floats(0.5, 19.5), y=st.floats(0.5, 11.5), resolution=st.sampled_from([0.05, 0.1, 0.2]))
 def test_on_an_empty_floor_it_is_the_straight_line(x, y, resolution):
     site = hall(resolution=resolution)
@@ -52,7 +52,7 @@ def test_around_the_end_of_a_wall_it_is_the_taut_string():
     assert found == pytest.approx(length, rel=0.01)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_it_is_a_distance(seed):
     rng = np.random.default_rng(seed)

@@ -53,7 +53,7 @@ def expected_cell(pixel, matte, fields: MapDescription) -> int:
     return 100 if occupancy > fields.occupied_thresh else 0 if occupancy < fields.free_thresh else -1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     pixels=arrays(np.uint8, (3, 4, 4)),
     thresholds=st.tuples(st.floats(0.011, 0.501), st.floats(0.511, 0.989)),
@@ -138,7 +138,7 @@ def test_the_top_row_of_the_picture_has_the_highest_y(tmp_path):
     assert grid.position_of(row, col).tolist() == pytest.approx([1.0 + 0.75, -2.0 + 3.95])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cells=arrays(np.int8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 100, -1])),
     yaw=st.floats(-7.0, 7.0),
@@ -244,7 +244,7 @@ def test_a_broken_file_is_refused_by_name(tmp_path, name, content, hint):
     assert "\n" not in str(refusal.value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(content=st.binary(max_size=200), name=st.sampled_from(["map.yaml", "map.pgm"]))
 def test_no_file_content_raises_anything_but_site_error(tmp_path_factory, content, name):
     path = write_map(tmp_path_factory.mktemp("map"))
@@ -280,7 +280,7 @@ def test_points_that_are_not_finite_lie_off_the_map():
     assert grid.contains(points).tolist() == [False, False, False, False, True]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cells=arrays(np.int8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 100, -1])))
 def test_clearance_is_the_distance_to_the_nearest_square_that_is_not_free(cells):
     clearance = clearance_of(OccupancyMap(cells, 0.2, (0.0, 0.0)))

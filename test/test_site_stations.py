@@ -100,7 +100,7 @@ def test_a_corridor_gets_stations_all_the_same():
     assert len(stations) >= 4
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_a_noisy_map_gets_stations_that_a_fleet_can_serve(seed):
     rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ def test_the_default_warehouse_is_50_by_30_metres_with_picks_racks_and_chargers(
     assert len(site.stations) <= MOST
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_random_warehouse_is_whole_and_its_stations_leave_a_way(seed):
     site = random_warehouse(seed)

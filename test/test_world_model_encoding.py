@@ -1,7 +1,7 @@
 """What the model sees does not depend on where a site's origin is; predictions move states as they were measured."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dyna_nav.world_model.encoding import (
@@ -46,7 +46,6 @@ def encode(pose, twist, battery, goal, previous, command, clearances):
     return out
 
 
-@settings(deadline=None)  # the first example compiles the kernels
 @given(st.integers(0, 1000), metres, metres, angles)
 def test_encoding_does_not_know_where_the_site_lies_or_how_it_is_turned(seed, dx, dy, turn):
     pose, twist, battery, goal, *rest = state(seed)
@@ -55,7 +54,6 @@ def test_encoding_does_not_know_where_the_site_lies_or_how_it_is_turned(seed, dx
     np.testing.assert_allclose(there, here, atol=1e-5)
 
 
-@settings(deadline=None)  # the first example compiles the kernels
 @given(st.integers(0, 1000), metres, metres, angles)
 def test_clearance_points_move_with_the_site(seed, dx, dy, turn):
     pose = state(seed)[0]
@@ -84,7 +82,6 @@ def test_clearances_are_clipped():
     assert (features[0, FIRST_CLEARANCE:] == 0).all()
 
 
-@settings(deadline=None)  # the first example compiles the kernels
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_applying_a_measured_change_leads_to_the_next_state(seed, other):
     pose, twist, battery = state(seed)[:3]

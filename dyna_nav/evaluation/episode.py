@@ -251,7 +251,8 @@ class Episode:
 
     def _row(self, running: _Running, robot: int, end: float, note: str, pose: np.ndarray, speed: np.ndarray) -> Trip:
         tasks = self._course.tasks
-        steps = slice(max(0, running.first_step - 1), running.first_step + round((end - running.assigned) / STEP))
+        last = running.first_step + round((end - running.assigned) / STEP)
+        steps, plan_ms = slice(max(0, running.first_step - 1), last), self._driver.plan_ms[running.first_step : last]
         way, pace = pose[steps, robot, :2].astype(float), speed[steps, robot].astype(float)
         jerk = np.abs(np.diff(pace, 2)) / STEP**2
 
@@ -273,6 +274,7 @@ class Episode:
             collisions=sum(map(during, self._simulation.collisions)),
             near_misses=sum(map(during, self._near.near_misses)),
             mean_abs_jerk=float(jerk.mean()) if len(jerk) else 0.0,
+            plan_ms_p99=float(np.percentile(plan_ms, 99)) if plan_ms else 0.0,
             finished=not note,
             note=note,
         )

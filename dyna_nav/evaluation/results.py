@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Trip:
     collisions: int  # a collision of two robots stands in the rows of both
     near_misses: int  # likewise
     mean_abs_jerk: float  # [m/s^3]
+    plan_ms_p99: float = field(compare=False)  # of act() while the robot was under way; that of all robots together
     finished: bool
     note: str  # why it was not finished, "" when it was
 
