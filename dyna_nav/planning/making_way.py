@@ -4,6 +4,9 @@ Routes around what stands (standing.py) help where there is another way. In an a
 one has to back out. Among robots that have not got anywhere for a while and stand close to each other, the one that has
 the shortest way to a refuge drives there: a place that no way of the others touches. It waits until what is left of
 their ways leads clear of its retreat. In a queue the last one is the first that finds a refuge, then the next.
+
+Better than backing out is not to drive in: who is about to enter a stretch that holds one robot while another one comes
+through it (one_lane.py) waits in a refuge before it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.lattice import Lattice
+from dyna_nav.planning.one_lane import OneLane
 from dyna_nav.planning.potential import way_of
 
 _PROGRESS = 0.3  # a robot that has come no farther than this has not got anywhere [m]
@@ -85,6 +89,8 @@ class MakingWay:
         self._since = np.full(robots, np.nan)  # and when [s]
         self._looked = -math.inf
         self._retreats: dict[int, _Retreat] = {}
+        self._one_lane = OneLane(lattice, radius, config.gap)
+        self._impatient: set[int] = set()  # waited for as long as anybody does: drive in until they have another goal
         self.refuge = np.full((robots, 3), np.nan)
 
     @property
@@ -94,6 +100,10 @@ class MakingWay:
 
     def forget(self, robot: int) -> None:
         """A robot has a new goal: it makes way no more, and its patience begins anew."""
+        self._impatient.discard(robot)
+        self._end(robot)
+
+    def _end(self, robot: int) -> None:
         self._retreats.pop(robot, None)
         self.refuge[robot] = self._anchor[robot] = np.nan
 
@@ -117,26 +127,37 @@ class MakingWay:
             return ways[robot]
 
         changed = self._release(now, pose, under_way, way)
+        changed += self._keep_out(now, pose, under_way, way)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
-            robot = self._send_one_away(now, group, pose, way)
-            if robot is not None:
-                changed.append(robot)
+            changed += self._send_one_away(now, group, group, pose, way)
+        return changed
+
+    def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
+        """Let who would meet another robot in a stretch that holds one wait before it."""
+        changed: list[int] = []
+        drives = [int(robot) for robot in np.flatnonzero(under_way & ~self.making_way & ~np.isnan(pose[:, 0]))]
+        for waits, goes in self._one_lane.meetings({robot: way(robot) for robot in drives}):
+            if waits not in self._impatient and not self.making_way[[waits, goes]].any():
+                changed += self._send_one_away(now, [waits], [waits, goes], pose, way)
         return changed
 
     def _release(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
         """End the retreats that nobody needs any more, and those that have lasted too long."""
         over = []
         for robot, retreat in self._retreats.items():
+            waited = now - retreat.since > self._config.longest
             hinders = any(
                 under_way[other] and not self.making_way[other] and retreat.touched[tuple(way(other).T)].any()
                 for other in retreat.waits_for
                 if not np.isnan(pose[other, 0])
             )
-            if not hinders or now - retreat.since > self._config.longest:
+            if waited:
+                self._impatient.add(robot)
+            if waited or not hinders:
                 over.append(robot)
         for robot in over:
-            self.forget(robot)
+            self._end(robot)
         return over
 
     def _groups(self, pose: np.ndarray, blocked: np.ndarray, way) -> list[list[int]]:
@@ -162,10 +183,10 @@ class MakingWay:
                 groups.append(sorted(int(robot) for robot in group))
         return groups
 
-    def _send_one_away(self, now: float, group: list[int], pose: np.ndarray, way) -> int | None:
-        """The member with the shortest way to a refuge gets it; None when nobody finds one."""
+    def _send_one_away(self, now: float, able: list[int], group: list[int], pose: np.ndarray, way) -> list[int]:
+        """Of the able in a group, the one with the shortest way to a refuge gets it; nobody when there is none."""
         best, chosen = math.inf, None
-        for robot in group:
+        for robot in able:
             others = [other for other in group if other != robot]
             clear = self._away_from(np.concatenate([way(other) for other in others]))
             passable = self._passable & self._clear_of_robots(robot, pose)
@@ -175,7 +196,7 @@ class MakingWay:
             if distance.flat[cell] < best:
                 best, chosen = distance.flat[cell], (robot, others, cell, before)
         if chosen is None:
-            return None
+            return []
         robot, others, cell, before = chosen
         row, col = divmod(cell, self._passable.shape[1])
         ((x, y),) = self._lattice.centres(np.array([[row, col]]))
@@ -186,7 +207,7 @@ class MakingWay:
         self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.array(retreat)))
         self.refuge[robot] = x, y, math.atan2(y - pose[robot, 1], x - pose[robot, 0])
         self._since[group] = now  # the others wait and see
-        return robot
+        return [robot]
 
     def _away_from(self, cells: np.ndarray) -> np.ndarray:
         """bool [rows, cols]: farther from all the cells [k, 2] than two robots and the gap between them."""

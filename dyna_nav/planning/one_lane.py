@@ -1,0 +1,62 @@
+"""Who waits before a stretch that holds one robot, while another one comes through it the other way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.planning.lattice import Lattice
+
+_FORESIGHT = 20.0  # length of a way that is looked at [m]
+_BEFORE = 2.0  # so near to the stretch it is decided who waits; enough to stop [m]
+_SHORT = 1.0  # what is shorter is passed in turn anyway [m]
+
+
+class OneLane:
+    """Finds robots whose ways lead through the same narrow stretch in opposite directions."""
+
+    def __init__(self, lattice: Lattice, radius: float, gap: float):
+        """radius of a robot and gap between two that pass each other [m]."""
+        self._resolution, self._radius = lattice.resolution, radius
+        self._narrow = lattice.clearance < 2.0 * radius + 0.5 * gap  # no room for two side by side
+
+    def meetings(self, ways: dict[int, np.ndarray]) -> Iterator[tuple[int, int]]:
+        """Pairs of who would have to wait now, and for whom; ways: what each robot has before it, cells [k, 2].
+
+        The one that is nearer to the stretch goes first, or the one that is in it. Two that are both in it are past
+        waiting: one of them backs out.
+        """
+        ahead = {robot: way[: round(_FORESIGHT / self._resolution)] for robot, way in ways.items() if len(way)}
+        for one, other in combinations(ahead, 2):
+            until = self._cells_until(ahead[one], ahead[other])
+            if until is not None and max(until) > 0:
+                (_, goes), (left, waits) = sorted(zip(until, (one, other), strict=True))
+                if left * self._resolution <= _BEFORE:
+                    yield waits, goes
+
+    def _cells_until(self, one: np.ndarray, other: np.ndarray) -> tuple[int, int] | None:
+        """Cells that two ways [k, 2] have until the first narrow stretch in which they lead towards each other."""
+        narrow = np.flatnonzero(self._narrow[tuple(one.T)])
+        gap, there = nearest(one[narrow], other)
+        shared = gap * self._resolution < self._radius
+        mine, theirs = narrow[shared], there[shared]  # the same places, counted along either way
+        for stretch in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(mine) > 1) + 1):
+            if len(stretch) * self._resolution >= _SHORT and theirs[stretch[-1]] < theirs[stretch[0]]:
+                return int(mine[stretch[0]]), int(theirs[stretch[-1]])
+        return None
+
+
+@njit(cache=True, nogil=True)
+def nearest(cells, others):
+    """For each of some cells [k, 2] the nearest of others [m, 2]: its distance [k] in cells, and which it is [k]."""
+    gap, which = np.full(len(cells), np.inf), np.zeros(len(cells), np.int64)
+    for i in range(len(cells)):
+        for j in range(len(others)):
+            apart = math.hypot(cells[i, 0] - others[j, 0], cells[i, 1] - others[j, 1])
+            if apart < gap[i]:
+                gap[i], which[i] = apart, j
+    return gap, which
