@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +16,29 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS", "repeatable"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background, where a shell has Ctrl-C ignored:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the commands under test would inherit it
+
+
+@pytest.fixture
+def start_command():
+    """Starts Python with arguments in a process group of its own, which is killed at the end if it still runs."""
+    root, started = Path(__file__).resolve().parent.parent, []
+
+    def start(*arguments) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)}, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.fixture

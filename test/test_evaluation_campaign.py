@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -318,17 +317,14 @@ def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp
     assert len(made_up.asked) == 2
 
 
-def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(tmp_path):
+def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(tmp_path, start_command):
     small = tmp_path / "small.yaml"
     small.write_text("corridor: {length: 2.0, width: 4.6, room: 4.0}\nrobots: 1\ntasks: {kind: crossing}\n")
     line = "dyna2=examples.straight_line:StraightLine"
     short = run_entry(scenario=str(small), site="", controllers=line, seeds="1", trips=1)
     endless = short | {"name": "second", "trips": 100_000}
     given = ["--campaign", written(tmp_path, content([short, endless])), "--out", str(tmp_path / "out"), "--jobs", "1"]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "dyna_nav.cli", "campaign", *given], stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-    )  # fmt: skip
+    running = start_command("-m", "dyna_nav.cli", "campaign", *given)
     for line in running.stderr:
         if re.match(r"campaign: 2/2", line):
             break

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -234,13 +233,9 @@ def test_map_and_site_exclude_each_other(capsys):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small):
-    command = [sys.executable, "-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
-    command += ["--trips", "2000", "--seeds", "0-200", "--jobs", jobs, "--robots", "1"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
+def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small, start_command):
+    command = ["-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
+    running = start_command(*command, "--trips", "2000", "--seeds", "0-200", "--jobs", jobs, "--robots", "1")
     assert "evaluate: " in running.stderr.readline()  # it has begun
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
     _, words = running.communicate(timeout=20)
@@ -255,13 +250,10 @@ def kept(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_what_was_driven_before_it_was_interrupted_is_written(number, jobs, small, tmp_path):
-    command = [sys.executable, "-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
+def test_what_was_driven_before_it_was_interrupted_is_written(number, jobs, small, tmp_path, start_command):
+    command = ["-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--controllers", LINE]
     command += ["--seeds", "1-2000", "--jobs", jobs, "--json", tmp_path / "e.json", "--trips-table", tmp_path / "e.csv"]
-    running = subprocess.Popen(
-        [*command, "--plots", tmp_path / "plots"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-    )  # fmt: skip
+    running = start_command(*command, "--plots", tmp_path / "plots")
     for line in running.stderr:
         if line.startswith("[3/2000]"):
             break

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,13 +47,10 @@ def test_a_quick_bundle_replaces_the_one_that_ships_only_when_told_to(flags, fol
     assert bundle_folder(parser.parse_args(flags.split())) == folder
 
 
-def test_ctrl_c_ends_all_processes_and_begins_nothing_more(tmp_path):
+def test_ctrl_c_ends_all_processes_and_begins_nothing_more(tmp_path, start_command):
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
-    running = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-    )  # fmt: skip
+    running = start_command(script)
     assert [running.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
     more, _ = running.communicate(timeout=20)  # the pipe closes when the last of them has ended
