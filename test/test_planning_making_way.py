@@ -111,6 +111,17 @@ def test_who_is_about_to_drive_in_waits_for_who_comes_through():
     assert not run.making_way.making_way.any()
 
 
+def test_who_stands_beside_the_way_already_waits_there_until_the_other_has_come_out():
+    run = Blocked([(2.6, 0.7, 0.0), (9.0, 2.0, math.pi)], [RIGHT, LEFT])
+    assert run.after(0.2) == [0]
+    np.testing.assert_allclose(run.making_way.refuge[0, :2], run.pose[0, :2], atol=run.lattice.resolution)
+    for run.pose[1, 0] in np.arange(8.8, 4.0, -0.2):
+        assert run.after(0.2) == []
+    run.pose[1] = LEFT
+    assert run.after(1.0) == [0]
+    assert not run.making_way.making_way.any()
+
+
 def test_who_is_still_far_from_the_aisle_drives_on_and_the_nearer_one_goes_first():
     run = Blocked([(0.6, 2.0, 0.0), (10.8, 2.0, math.pi)], [RIGHT, LEFT])
     assert run.after(1.0) == []

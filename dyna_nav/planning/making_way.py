@@ -39,13 +39,16 @@ class MakingWayConfig:
     longest: float = parameter(30.0, "longest time that a robot stays in a refuge [s]", minimum=1, maximum=3600)
 
 
+_NOWHERE = np.empty((0, 2), np.int64)
+
+
 @dataclass
 class _Retreat:
     """One robot making way."""
 
     since: float  # [s]
     waits_for: tuple[int, ...]
-    touched: np.ndarray  # bool [rows, cols]: cells whose distance to the retreat is too small for others
+    touched: np.ndarray  # bool [rows, cols]: the robot waits until no way of those leads through here
 
 
 @njit(cache=True, nogil=True)
@@ -130,16 +133,16 @@ class MakingWay:
         changed += self._keep_out(now, pose, under_way, way)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
-            changed += self._send_one_away(now, group, group, pose, way)
+            changed += self._send_one_away(now, group, group, pose, way, _NOWHERE)
         return changed
 
     def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
         """Let who would meet another robot in a stretch that holds one wait before it."""
         changed: list[int] = []
         drives = [int(robot) for robot in np.flatnonzero(under_way & ~self.making_way & ~np.isnan(pose[:, 0]))]
-        for waits, goes in self._one_lane.meetings({robot: way(robot) for robot in drives}):
+        for waits, goes, stretch in self._one_lane.meetings({robot: way(robot) for robot in drives}):
             if waits not in self._impatient and not self.making_way[[waits, goes]].any():
-                changed += self._send_one_away(now, [waits], [waits, goes], pose, way)
+                changed += self._send_one_away(now, [waits], [waits, goes], pose, way, stretch)
         return changed
 
     def _release(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
@@ -183,8 +186,13 @@ class MakingWay:
                 groups.append(sorted(int(robot) for robot in group))
         return groups
 
-    def _send_one_away(self, now: float, able: list[int], group: list[int], pose: np.ndarray, way) -> list[int]:
-        """Of the able in a group, the one with the shortest way to a refuge gets it; nobody when there is none."""
+    def _send_one_away(
+        self, now: float, able: list[int], group: list[int], pose: np.ndarray, way, stretch: np.ndarray
+    ) -> list[int]:
+        """Of the able in a group, the one with the shortest way to a refuge gets it; nobody when there is none.
+
+        It stays there until the others need neither its retreat nor the stretch, cells [k, 2].
+        """
         best, chosen = math.inf, None
         for robot in able:
             others = [other for other in group if other != robot]
@@ -204,7 +212,7 @@ class MakingWay:
         while cell >= 0:
             retreat.append(divmod(cell, self._passable.shape[1]))
             cell = int(before[cell])
-        self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.array(retreat)))
+        self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.concatenate([retreat, stretch])))
         self.refuge[robot] = x, y, math.atan2(y - pose[robot, 1], x - pose[robot, 0])
         self._since[group] = now  # the others wait and see
         return [robot]

@@ -24,30 +24,33 @@ class OneLane:
         self._resolution, self._radius = lattice.resolution, radius
         self._narrow = lattice.clearance < 2.0 * radius + 0.5 * gap  # no room for two side by side
 
-    def meetings(self, ways: dict[int, np.ndarray]) -> Iterator[tuple[int, int]]:
-        """Pairs of who would have to wait now, and for whom; ways: what each robot has before it, cells [k, 2].
+    def meetings(self, ways: dict[int, np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Who would have to wait now, for whom, and the stretch, cells [k, 2]; ways: what each has before it, likewise.
 
         The one that is nearer to the stretch goes first, or the one that is in it. Two that are both in it are past
         waiting: one of them backs out.
         """
         ahead = {robot: way[: round(_FORESIGHT / self._resolution)] for robot, way in ways.items() if len(way)}
         for one, other in combinations(ahead, 2):
-            until = self._cells_until(ahead[one], ahead[other])
-            if until is not None and max(until) > 0:
-                (_, goes), (left, waits) = sorted(zip(until, (one, other), strict=True))
+            mine, theirs = self._shared(ahead[one], ahead[other])
+            if len(mine) and max(mine[0], theirs[-1]) > 0:
+                (_, goes), (left, waits) = sorted([(mine[0], one), (theirs[-1], other)])
                 if left * self._resolution <= _BEFORE:
-                    yield waits, goes
+                    yield waits, goes, ahead[one][mine]
 
-    def _cells_until(self, one: np.ndarray, other: np.ndarray) -> tuple[int, int] | None:
-        """Cells that two ways [k, 2] have until the first narrow stretch in which they lead towards each other."""
+    def _shared(self, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first narrow stretch in which two ways [k, 2] lead towards each other.
+
+        Its places [m], m = 0 if there is none, as cells counted along the one and (falling) along the other.
+        """
         narrow = np.flatnonzero(self._narrow[tuple(one.T)])
         gap, there = nearest(one[narrow], other)
         shared = gap * self._resolution < self._radius
-        mine, theirs = narrow[shared], there[shared]  # the same places, counted along either way
+        mine, theirs = narrow[shared], there[shared]
         for stretch in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(mine) > 1) + 1):
             if len(stretch) * self._resolution >= _SHORT and theirs[stretch[-1]] < theirs[stretch[0]]:
-                return int(mine[stretch[0]]), int(theirs[stretch[-1]])
-        return None
+                return mine[stretch], theirs[stretch]
+        return mine[:0], theirs[:0]
 
 
 @njit(cache=True, nogil=True)
