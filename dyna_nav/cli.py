@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dyna_nav import __version__
 
@@ -23,12 +25,27 @@ COMMANDS = {  # name: module with add_arguments(parser) and run(arguments) -> ex
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: parse, run, and turn what cannot be done into one sentence on stderr and exit status 2.
 
-    Ctrl-C, wherever it strikes, ends with exit status 130.
+    Ctrl-C or SIGTERM, wherever they strike, end with exit status 130.
     """
     try:
-        return _run(arguments)
+        with _ended_like_interrupted():
+            return _run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

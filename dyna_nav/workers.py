@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,8 +93,15 @@ def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> l
     return results
 
 
+def _end_with_parent() -> None:
+    """Leave when the parent has ended without a word, as it does when it is killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _work(connection: Connection, function) -> None:
     """The life of a worker: jobs in, results out, until the parent ends it, as it does when it is interrupted."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             job = connection.recv()

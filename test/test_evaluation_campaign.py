@@ -317,7 +317,8 @@ def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp
     assert len(made_up.asked) == 2
 
 
-def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(tmp_path, start_command):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(number, tmp_path, start_command):
     small = tmp_path / "small.yaml"
     small.write_text("corridor: {length: 2.0, width: 4.6, room: 4.0}\nrobots: 1\ntasks: {kind: crossing}\n")
     line = "dyna2=examples.straight_line:StraightLine"
@@ -328,7 +329,7 @@ def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(tmp_path, sta
     for line in running.stderr:
         if re.match(r"campaign: 2/2", line):
             break
-    os.killpg(running.pid, signal.SIGINT)
+    os.killpg(running.pid, number)
     _, words = running.communicate(timeout=30)
     assert running.returncode == 130
     assert "Traceback" not in words

@@ -47,12 +47,20 @@ def test_a_quick_bundle_replaces_the_one_that_ships_only_when_told_to(flags, fol
     assert bundle_folder(parser.parse_args(flags.split())) == folder
 
 
-def test_ctrl_c_ends_all_processes_and_begins_nothing_more(tmp_path, start_command):
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda process: os.killpg(process.pid, signal.SIGINT),  # as a terminal does: to all processes of the command
+        lambda process: process.kill(),  # the first one only, which cannot end the others any more
+    ],
+    ids=["Ctrl-C", "killed"],
+)
+def test_all_processes_end_together_and_nothing_more_begins(end, tmp_path, start_command):
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
     running = start_command(script)
     assert [running.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    end(running)
     more, _ = running.communicate(timeout=20)  # the pipe closes when the last of them has ended
     assert running.returncode != 0
     assert more == ""

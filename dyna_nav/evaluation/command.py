@@ -6,10 +6,8 @@ import argparse
 import os
 import re
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from dyna_nav.whole_file import check_writable, make_folder
@@ -95,7 +93,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             tables.write_trips(Path(arguments.trips_table), results)
 
     try:
-        with _ended_like_interrupted(), EvaluationProgress(asked, scenario.trips) as progress:
+        with EvaluationProgress(asked, scenario.trips) as progress:
 
             def keep(result: EpisodeResult) -> None:
                 driven.append(result)
@@ -115,20 +113,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         for path in draw_all(Path(arguments.plots), site, results, scenario.name):
             print(f"{path}: written")
     return 0
-
-
-@contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
-
-    def interrupt(*_) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(line: str) -> None:
