@@ -31,6 +31,7 @@ from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop
 from dyna_nav.evaluation.driver import ControllerError, ControllerFailure
 from dyna_nav.evaluation.episode import TripConfig
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
+from dyna_nav.mdp import STEP
 from dyna_nav.simulation import Pallet, Walker
 
 ACROSS = hall(stations=[station("west", 2, 5), station("east", 18, 5)])
@@ -56,6 +57,15 @@ def test_a_trip_alone_on_an_open_floor_is_measured_as_driven():
     assert 15.5 < trip.path_length_m < 16.5
     assert trip.collisions == trip.near_misses == 0
     assert {trip.start, trip.goal} == {"west", "east"}
+
+
+def test_a_trips_planning_time_is_that_of_its_own_cycles():
+    result = drive(course(ACROSS, robots=1, trips=3))
+    assert len(result.trips) == 3
+    for trip in result.trips:
+        first = round(trip.assigned_s / STEP)
+        own = result.plan_ms[first : first + round(trip.travel_s / STEP)]
+        assert trip.plan_ms_p99 == pytest.approx(np.percentile(own, 99))
 
 
 def test_every_controller_meets_the_same_trips_from_the_same_places_with_the_same_noise_whatever_it_does():

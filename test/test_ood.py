@@ -11,7 +11,7 @@ from dyna_nav.mdp import STEP, action_set
 from dyna_nav.ood import OODConfig, OODDetector
 from dyna_nav.ood.alarm import Alarm, verdicts
 from dyna_nav.ood.features import FEATURE_NAMES, SECTORS, SUMMARY, expected_ranges, scan_summary
-from dyna_nav.planning.vigilance import Vigilance
+from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.simulation import Simulation
 from dyna_nav.simulation.drivers import CAREFUL, ExplorationDriver
 from dyna_nav.site import OccupancyMap, Site, resolve_site
@@ -108,8 +108,9 @@ def test_a_dead_laser_is_novel_at_once_and_over_when_it_is_repaired(watched):
 
 @pytest.mark.parametrize("resume", [0.5, 2.0])
 def test_the_planner_is_told_how_long_a_state_has_to_be_familiar_again(resume):
-    bundle, site, stand = load_bundle(), resolve_site("default"), np.zeros((1, 2))
-    vigilance = Vigilance(bundle, WorldModel(bundle, "cpu"), "cpu", detector=OODConfig(resume=resume))
+    site, stand = resolve_site("default"), np.zeros((1, 2))
+    config = PlannerConfig(detector=OODConfig(resume=resume))
+    vigilance = Dyna2Controller.from_bundle(config=config, provider="cpu")._vigilance
     vigilance.reset(site, 1)
     simulation, novel = Simulation(site, 1, 3), []
     for cycle in range(50):

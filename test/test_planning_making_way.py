@@ -142,6 +142,11 @@ def test_nobody_waits_for_who_is_not_met_in_a_stretch_that_holds_one(site, secon
     assert run.after(0.5 * CONFIG.patience) == []
 
 
+def test_nobody_waits_for_who_drives_ahead_through_the_same_stretch():
+    run = Blocked([(7.4, 2.0, 0.0), (9.0, 2.0, 0.0)], [RIGHT, RIGHT])
+    assert run.after(0.5 * CONFIG.patience) == []
+
+
 def test_who_has_waited_for_too_long_drives_in():
     run = Blocked([(2.6, 2.0, 0.0), (7.0, 2.0, math.pi)], [RIGHT, LEFT])
     assert run.after(CONFIG.longest) == [0]

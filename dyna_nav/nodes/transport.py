@@ -20,13 +20,13 @@ def this_machine_only(environment: Mapping[str, str]) -> dict[str, str]:
     Fast DDS gets a profile for it: its own way of keeping to this machine brings shared memory back, whatever
     ``FASTDDS_BUILTIN_TRANSPORTS`` says.
     """
+    nobody = {"ROS_STATIC_PEERS": "", "ROS_LOCALHOST_ONLY": ""}
     if environment.get("RMW_IMPLEMENTATION", FAST_DDS).startswith(FAST_DDS):
         profile = str(share_path("config/loopback.xml"))
-        ours = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT", "ROS_LOCALHOST_ONLY": ""}
-        return {**ours, "ROS_STATIC_PEERS": "", **dict.fromkeys(PROFILES, profile)}
-    humble = environment.get("ROS_DISTRO") == "humble"  # later distributions warn of its variable
-    ours = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": ""}
-    return {**ours, "ROS_LOCALHOST_ONLY": "1" if humble else ""}
+        return nobody | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT"} | dict.fromkeys(PROFILES, profile)
+    if environment.get("ROS_DISTRO") == "humble":  # later distributions warn of its variable
+        nobody["ROS_LOCALHOST_ONLY"] = "1"
+    return nobody | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 def without_shared_memory(environment: Mapping[str, str]) -> dict[str, str]:
