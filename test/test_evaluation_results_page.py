@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from campaign_worlds import PACE, MadeUp, command, content, episode, run_entry
+from campaign_worlds import PACE, MadeUp, command, content, episode, run_entry, section
 from evaluation_worlds import open_hall
 
 from dyna_nav.evaluation import benchmark
@@ -118,9 +118,19 @@ def test_a_target_is_judged_by_what_was_measured(changes, wanted, measured, reac
 
 
 def test_at_a_glance_counts_the_reference_beside_the_baseline(page_of):
-    row = cells(page_of(), "| **all of these** |")
+    page = page_of()
+    row = cells(page, "| [Crossing flows](#crossing-flows) |")
     assert row[1:5] == ["2", "40", "1.200", "1.500"]
+    assert row[5].startswith(f"{RATIO:.3f} [")
+    row = cells(page, "| **all of these** |")
+    assert row[1:6] == ["2", "40", "", "", ""]  # times of all sections would say which of them was driven most
     assert row[6:8] == ["0.000 % (0)", "25.000 % (10)"]
+
+
+def test_at_a_glance_keeps_runs_apart_that_are_no_one_thing(page_of):
+    page = page_of(sections=[section(pooled=False)])
+    assert cells(page, "| [Crossing flows](#crossing-flows): `first` |")[1:5] == ["1", "8", "1.200", "1.500"]
+    assert cells(page, "| [Crossing flows](#crossing-flows): `second` |")[1:5] == ["1", "32", "1.200", "1.500"]
 
 
 def test_the_speed_of_the_evaluation_counts_what_ran_side_by_side(tmp_path, page_of):

@@ -104,7 +104,10 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
 
 
 def _glance(campaign: Campaign, results: list[Result]) -> str:
-    """One row per section: the reference beside the baseline."""
+    """The reference beside the baseline: a row per section, or per run where a section's runs are no one thing.
+
+    The last row counts. It has no times: over all sections they would say which scenario was driven most.
+    """
     us, them = campaign.reference, campaign.baseline
     head = [
         "", "runs", f"trips of {us}", f"{us}: time / ideal", f"{them}: time / ideal", f"{us} / {them}",
@@ -113,12 +116,17 @@ def _glance(campaign: Campaign, results: list[Result]) -> str:
     rows = []
     for section in campaign.sections:
         runs = [r for r in results if r.run.section == section.name and us in r.labels and them in r.labels]
-        if runs:
-            rows.append([f"[{section.title}](#{anchor(section.title)})", *_pair(runs, us, them)])
+        title = f"[{section.title}](#{anchor(section.title)})"
+        if section.pooled and runs:
+            rows.append([title, *_pair(runs, us, them)])
+        elif runs:
+            rows += [[f"{title}: `{run.run.name}`", *_pair([run], us, them)] for run in runs]
     both = [result for result in results if us in result.labels and them in result.labels]
     if not both:
         return f"No run with {us} and {them} is there yet."
-    rows.append(["**all of these**", *_pair(both, us, them)])
+    counted, times = _pair(both, us, them), slice(2, 5)
+    counted[times] = [""] * 3
+    rows.append(["**all of these**", *counted])
     ours = pooled_figures(both, us)
     words = "Collisions are per traversal, with their number."
     if ours["trips"]:
