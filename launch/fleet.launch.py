@@ -12,8 +12,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from dyna_nav.nodes.launch_arguments import log_level, truth, whole_number
+from dyna_nav.nodes.process_environment import launch_environment
 from dyna_nav.nodes.robot_names import check_robot_names
-from dyna_nav.nodes.transport import without_shared_memory
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "fleet.yaml")
 
@@ -77,7 +77,5 @@ def nodes(context) -> list:
 def generate_launch_description() -> LaunchDescription:
     """The launch description that ros2 launch asks for."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
-    # One heap for all threads of a process: 30 MB less for the planner (glibc).
-    variables = {"MALLOC_ARENA_MAX": environ.get("MALLOC_ARENA_MAX", "1"), **without_shared_memory(environ)}
-    environment = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    environment = [SetEnvironmentVariable(name, value) for name, value in launch_environment(environ).items()]
     return LaunchDescription([*declared, *environment, OpaqueFunction(function=nodes)])

@@ -16,7 +16,7 @@ from sensor_msgs.msg import LaserScan
 from simulation_worlds import hall, station
 
 from dyna_nav.mdp import wrap_angle
-from dyna_nav.nodes.child_process import free_domain, is_free, ros_environment
+from dyna_nav.nodes.child_process import free_domain, is_free
 from dyna_nav.nodes.cycle_statistics import DurationHistogram, Schedule
 from dyna_nav.nodes.diagnostics import (
     PLANNER,
@@ -32,6 +32,7 @@ from dyna_nav.nodes.diagnostics import (
 from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
 from dyna_nav.nodes.pose_source import compose, inverse
 from dyna_nav.nodes.process import settle
+from dyna_nav.nodes.process_environment import launch_environment, ros_environment
 from dyna_nav.nodes.robot_names import check_robot_names
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.transport import this_machine_only, without_shared_memory
@@ -371,6 +372,12 @@ def test_launched_nodes_stay_out_of_shared_memory_unless_the_user_has_chosen(loc
     assert without_shared_memory({"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}) == {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}
     assert without_shared_memory({"FASTRTPS_DEFAULT_PROFILES_FILE": "site.xml", **local}) == {}
     assert without_shared_memory(local) == this_machine_only(local)
+
+
+def test_launched_nodes_stay_small_unless_the_user_has_chosen():
+    environment = launch_environment({"OMP_NUM_THREADS": "4"})
+    assert (environment["OMP_NUM_THREADS"], environment["MALLOC_ARENA_MAX"]) == ("4", "1")
+    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
 
 
 # Faults on request.

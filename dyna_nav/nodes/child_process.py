@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dyna_nav.nodes.supervised import SUPERVISOR
-from dyna_nav.nodes.transport import this_machine_only
 
 MOST_DOMAINS = 101  # ROS domains whose ports lie below the ephemeral ones
 
@@ -48,21 +47,6 @@ def is_free(domain: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def ros_environment(domain: int) -> dict[str, str]:
-    """The environment of processes that talk to this machine only, on one ROS domain.
-
-    Whatever the user's environment says: simulated robots bear the names of real ones, and must not be heard by them.
-    Linear algebra stays on one thread in each: the processes share the cores, and spinning threads cost time.
-    So does allocating: the middleware has a dozen threads, and a heap for each would cost the planner 30 MB.
-    """
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
-    environment |= this_machine_only(environment)
-    environment.setdefault("MALLOC_ARENA_MAX", "1")  # glibc
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment.setdefault(variable, "1")
-    return environment
 
 
 class ChildProcess:

@@ -23,12 +23,13 @@ from rclpy.signals import SignalHandlerOptions
 
 from dyna_nav.controller import make_controller
 from dyna_nav.mdp import RobotModel
-from dyna_nav.nodes.child_process import ChildProcess, free_domain, ros_environment, stop_all
+from dyna_nav.nodes.child_process import ChildProcess, free_domain, stop_all
 from dyna_nav.nodes.controllers import memory_folder
 from dyna_nav.nodes.cpu_share import CpuShares
 from dyna_nav.nodes.fleet_monitor import FleetMonitor
 from dyna_nav.nodes.fleet_results import completed, draw_picture, results, summary, write_json
 from dyna_nav.nodes.fleet_view import in_words, make_view
+from dyna_nav.nodes.process_environment import ros_environment
 from dyna_nav.nodes.transport import this_machine_only
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import check as check_ranges
