@@ -56,7 +56,7 @@ def make_controller(target: str, label: str = "", remedy: str = "", **options: A
 
     label: its name in errors (default: the target). remedy: what follows when it cannot be imported. options
     are handed to the class. Raises ValueError, one sentence, for what cannot be found or made, or lacks the contract's
-    methods.
+    methods; RuntimeError for a mistake in it, which is the cause.
     """
     label = label or target
     made = _found(target, label, remedy)
@@ -68,10 +68,12 @@ def make_controller(target: str, label: str = "", remedy: str = "", **options: A
         raise ValueError(f"controller {label!r} cannot be made from {target}: {error}") from None
     try:
         controller = made(**options)
-    except (ValueError, OSError, ImportError) as error:  # a sentence; of any other mistake the traceback says more
+    except (ValueError, OSError, ImportError) as error:
         raise ValueError(f"controller {label!r} cannot be made: {error}") from error
     except SystemExit as error:
         raise ValueError(f"controller {label!r} cannot be made: it ends the process, with status {error}") from error
+    except Exception as error:  # no input: its traceback is shown, and whose it is
+        raise RuntimeError(f"controller {label!r} cannot be made: {type(error).__name__}: {error}") from error
     missing = [method for method in ("reset", "assign", "act") if not callable(getattr(controller, method, None))]
     if missing:
         raise ValueError(f"controller {label!r} has no method {' and no '.join(missing)}; see the contract")
@@ -93,7 +95,7 @@ def _signature(made: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
-    """What module:Class names. Raises ValueError when it is not there."""
+    """What module:Class names. Raises ValueError when it is not there, RuntimeError when its module fails."""
     look_here()
     module, _, path = target.partition(":")
     if not module or not path or module.startswith("."):
@@ -106,6 +108,8 @@ def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:
         raise ValueError(
             f"controller {label!r} cannot be imported: module {module} ends the process, with status {error}"
         ) from error
+    except Exception as error:  # no input: its traceback is shown, and whose it is
+        raise RuntimeError(f"controller {label!r} cannot be imported: {type(error).__name__}: {error}") from error
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             raise ValueError(f"controller {label!r} cannot be used: module {module} has no {path}")

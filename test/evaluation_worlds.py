@@ -50,6 +50,16 @@ class Standing:
         return np.zeros((self.robots, 2))
 
 
+class Complex(Standing):
+    def act(self, observation):
+        return [[1j, 0.0]] * self.robots
+
+
+class FailsWhenMade(Standing):
+    def __init__(self):
+        raise KeyError("no map")
+
+
 class Raising(Standing):
     def act(self, observation):
         if observation.time > 0.25:

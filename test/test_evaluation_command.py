@@ -111,6 +111,8 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
             ["--controllers", "bad=evaluation_worlds:ExitsWhenMade"],
             "'bad' cannot be made: it ends the process, with st",
         ),
+        (["--controllers", "astar=evaluation_worlds:Standing"], "bears the name of another one"),
+        (["--controllers", "bad=evaluation_worlds:Complex"], "not an array [1, 2]: its numbers are complex"),
         (["--controllers", "bad=.worlds:Class"], "controller 'bad' cannot be used: it must be named as module:Class"),
         (["--controllers", "bad=builtins:dict"], "controller 'bad' has no method reset"),
         (["--json", "e.csv", "--trips-table", "./e.csv"], "--json and --trips-table both name e.csv"),
@@ -170,6 +172,24 @@ def test_a_controller_that_leaves_does_not_take_the_evaluation_with_it(small):
     bad = "bad=evaluation_worlds:Exiting"
     with pytest.raises(RuntimeError, match=r"controller 'bad' on seed 1 at 0\.0 s failed in act: SystemExit"):
         evaluate("--scenario", small, "--controllers", bad, "--jobs", 1)
+
+
+def test_a_controller_that_fails_before_it_drives_is_named_too(small, tmp_path, monkeypatch):
+    (tmp_path / "half_written.py").write_text("class Half(\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for target, named in (
+        ("evaluation_worlds:FailsWhenMade", r"controller 'bad' cannot be made: KeyError: 'no map'"),
+        ("half_written:Half", r"controller 'bad' cannot be imported: SyntaxError: .*half_written\.py, line 1"),
+    ):
+        with pytest.raises(RuntimeError, match=named):
+            evaluate("--scenario", small, "--controllers", f"bad={target}")
+
+
+def test_a_site_in_place_of_a_corridor_is_said(small, tmp_path, capsys):
+    file = tmp_path / "e.json"
+    assert evaluate("--scenario", small, "--site", "random:3", "--controllers", LINE, "--json", file) == 0
+    assert "random:3 takes the place of small's corridor" in capsys.readouterr().err
+    assert json.loads(file.read_text())["scenario"]["corridor"] is None
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

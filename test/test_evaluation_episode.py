@@ -269,6 +269,16 @@ def test_a_short_stop_does_not_count():
     assert [round(stop.seconds, 1) for stop in log.stops] == [2.5]
 
 
+def test_a_stop_is_where_the_robot_stood_not_where_it_was_carried_to():
+    log, standing, moving = StopLog(1, IncidentConfig()), np.zeros(1), np.ones(1)
+    stood, carried = np.array([[1.0, 2.0, 0.0]]), np.array([[9.0, 9.0, 0.0]])
+    for step in range(30):
+        log.see(0.1 * step, stood, standing, np.array([True]), ["" if step < 5 else "obstacle"])
+    log.see(3.0, carried, moving, np.array([True]), [""])
+    (stop,) = log.stops
+    assert (stop.x, stop.y, stop.reason) == (1.0, 2.0, "obstacle")
+
+
 def test_clearances_are_between_hulls():
     pose = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     gaps = robot_clearance(pose, 0.35)

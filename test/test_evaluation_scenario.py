@@ -61,6 +61,7 @@ def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
         ("robots: 1\ntrips: 2\nrobots: 2", "robots is given twice, again in line 3; drop one"),
         ("events: [{at: 1.0, at: 2.0, rack: {}}]", "at is given twice, again in line 1"),
         ("corridor: {width: 0.2}", "corridor.width is 0.2"),
+        ("site: default\ncorridor: {width: 2.2}", "site and corridor are both given"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_field(text, named, tmp_path):

@@ -194,3 +194,14 @@ def test_a_robot_that_is_carried_stands_still_elsewhere():
     np.testing.assert_allclose(simulation.true_pose[1], (8, 5, 0), atol=0.01)
     with pytest.raises(ValueError, match="they overlap"):
         simulation.carry({1: np.array([3.2, 8.0, 0.0])})
+
+
+def test_robots_in_contact_are_nobody_elses_hindrance():
+    simulation = world((5, 5, 0), (5.72, 5, 0), (8, 8, 0))
+    drive(simulation, [(0.5, 0), (0, 0), (0, 0)], 1.0)
+    assert np.hypot(*(simulation.true_pose[1] - simulation.true_pose[0])[:2]) < 2 * simulation.robot_model.radius
+    simulation.carry({2: np.array([3.0, 8.0, 0.0])})
+    np.testing.assert_allclose(simulation.true_pose[2], (3, 8, 0), atol=0.01)
+    simulation.change_hall(simulation.site)
+    with pytest.raises(ValueError, match=r"robots 0 and 2 .*they overlap"):
+        simulation.carry({2: simulation.true_pose[0]})

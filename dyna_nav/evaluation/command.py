@@ -61,9 +61,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation.scenario import load_scenario, overridden
 
     controllers = parse_controllers(arguments.controllers)
-    scenario = overridden(load_scenario(arguments.scenario), arguments.robots, arguments.trips)
+    site_name, loaded = arguments.map or arguments.site, load_scenario(arguments.scenario)
+    scenario = overridden(loaded, arguments.robots, arguments.trips, site_name or "")
     seeds = arguments.seeds or [scenario.seed]
-    site_name = arguments.map or arguments.site
     # What cannot be run or written is said before anything starts.
     files = [Path(file) for file in (arguments.json, arguments.trips_table) if file]
     for file in files:
@@ -75,6 +75,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
         make_folder(arguments.plots)
     site = benchmark.check(scenario, site_name, controllers, seeds)
+    if loaded.corridor is not None and scenario.corridor is None:
+        _say(
+            f"evaluate: {site.name} takes the place of {loaded.name}'s corridor; robots meet in an aisle if it has one"
+        )
 
     labels = [name.label for name in controllers]
     asked = len(seeds) * len(controllers)

@@ -100,7 +100,10 @@ class Driver:
         if answer is None:
             raise ControllerError(f"{self._where()}: act returned nothing; it must return an array [{self._robots}, 2]")
         try:
-            commands = np.array(answer, float)
+            commands = np.array(answer)
+            if np.iscomplexobj(commands):
+                raise TypeError("its numbers are complex")
+            commands = commands.astype(float)
         except Exception as error:  # whatever the answer's own conversion raises
             kind = type(answer).__name__
             raise ControllerError(

@@ -102,7 +102,7 @@ class Episode:
                 self._driver.close()
             raise
         self._driver.close()
-        self._stops.close(self._simulation.time, self._simulation.true_pose)
+        self._stops.close(self._simulation.time)
         return self._result(time.monotonic() - began, time.process_time() - computed)
 
     # One step, in the order in which it happens.

@@ -71,34 +71,44 @@ class NearMissLog:
         self._near = {key for key in self._near if key in near or key[1].partition(":")[0] != kind}
 
 
+@dataclass
+class _Standing:
+    """A robot that stands: since when [s], where it came to stand [m], and why, if it said so."""
+
+    since: float
+    x: float
+    y: float
+    reason: str = ""
+
+
 class StopLog:
     """Turns standing robots into stops."""
 
     def __init__(self, robots: int, config: IncidentConfig):
         self.config = config
         self.stops: list[Stop] = []
-        self._since: list[tuple[float, str] | None] = [None] * robots
+        self._standing: list[_Standing | None] = [None] * robots
 
     def see(self, time: float, pose: np.ndarray, speed: np.ndarray, waiting: np.ndarray, reasons: list[str]) -> None:
         """Note speeds [n] (m/s) of robots at pose [n, 3]; waiting [n]: has a goal to drive to; reasons [n]."""
-        for robot, standing in enumerate((np.abs(speed) < self.config.still) & waiting):
-            began = self._since[robot]
-            if standing:
-                self._since[robot] = (began[0], began[1] or reasons[robot]) if began else (time, reasons[robot])
-            elif began:
-                self._end(robot, time, pose[robot])
+        for robot, stands in enumerate((np.abs(speed) < self.config.still) & waiting):
+            if stands:
+                standing = self._standing[robot] or _Standing(time, *map(float, pose[robot, :2]))
+                standing.reason = standing.reason or reasons[robot]
+                self._standing[robot] = standing
+            else:
+                self._end(robot, time)
 
-    def close(self, time: float, pose: np.ndarray) -> None:
+    def close(self, time: float) -> None:
         """End the stops that still last."""
-        for robot, began in enumerate(self._since):
-            if began:
-                self._end(robot, time, pose[robot])
+        for robot in range(len(self._standing)):
+            self._end(robot, time)
 
-    def _end(self, robot: int, time: float, pose: np.ndarray) -> None:
-        began, reason = self._since[robot]
-        self._since[robot] = None
-        if time - began >= self.config.shortest_stop:
-            self.stops.append(Stop(began, robot, time - began, reason, float(pose[0]), float(pose[1])))
+    def _end(self, robot: int, time: float) -> None:
+        standing, self._standing[robot] = self._standing[robot], None
+        if standing and time - standing.since >= self.config.shortest_stop:
+            lasted = time - standing.since
+            self.stops.append(Stop(standing.since, robot, lasted, standing.reason, standing.x, standing.y))
 
 
 def robot_clearance(pose: np.ndarray, radius: float) -> np.ndarray:

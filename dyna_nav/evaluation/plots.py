@@ -22,6 +22,7 @@ from dyna_nav.simulation.drawing import COLOURS, PALLET, draw_map
 from dyna_nav.site import Site
 
 CELL = 0.25  # of the speed map [m]
+CARRIED = 0.5  # who is elsewhere a step later has not driven there [m]
 LARGEST_RATIO = 4.0  # right edge of the distribution of travel times
 WIDEST = 15.0  # of a figure [inch]
 DPI = 110
@@ -72,7 +73,7 @@ def draw_travel_times(by_label: dict[str, list[EpisodeResult]], title: str) -> F
         reached = values[values <= right]
         x = np.concatenate([[1.0], reached, [right]])
         y = np.concatenate([[0.0], np.arange(1, len(reached) + 1), [len(reached)]]) / max(1, len(values))
-        middle = float(np.median(values)) if len(values) else math.nan
+        middle = float(np.median([trip.ratio for run in by_label[label] for trip in run.trips] or [math.nan]))
         beyond = len(values) - len(reached)
         named = f"{label}: median {middle:.2f}" + (f", {beyond} of {len(values)} beyond" if beyond else "")
         width = 1.8 + 1.6 * (len(ratios) - 1 - k)  # the first are widest: equal curves stay to be seen below each other
@@ -124,7 +125,9 @@ def draw_trajectories(site: Site, by_label: dict[str, list[EpisodeResult]], titl
         run = runs[0]
         for robot in range(run.pose.shape[1]):
             way, colour = run.pose[:, robot, :2], COLOURS[robot % len(COLOURS)]
-            axes.plot(way[:, 0], way[:, 1], color=colour, lw=1.1, alpha=0.75, zorder=3, label=f"r{robot + 1}")
+            carried = np.flatnonzero(np.hypot(*np.diff(way, axis=0).T) > CARRIED) + 1
+            driven = np.insert(way, carried, np.nan, axis=0)
+            axes.plot(driven[:, 0], driven[:, 1], color=colour, lw=1.1, alpha=0.75, zorder=3, label=f"r{robot + 1}")
             axes.plot(*way[0], "o", ms=5, mfc="white", mec=colour, mew=1.4, zorder=5)
             axes.plot(*way[-1], "o", ms=5, color=colour, mec="black", mew=0.6, zorder=5)
         for walker in range(run.walkers.shape[1]):

@@ -44,9 +44,10 @@ class EvaluationProgress:
         """Another episode has ended."""
         self._done += 1
         unfinished = sum(not trip.finished for trip in result.trips)
+        collisions = sum(not hit.walked_into for hit in result.collisions)
         line = (
             f"[{self._done}/{self._episodes}] {result.controller}, seed {result.seed}: {len(result.trips)} trips, "
-            f"{unfinished} unfinished, {len(result.collisions)} contacts in {result.simulated_s:.0f} s, "
+            f"{unfinished} unfinished, {collisions} collisions in {result.simulated_s:.0f} simulated s, "
             f"{result.simulated_s / result.wall_s:.1f} x real time"
         )
         if self._bar is not None:

@@ -116,15 +116,23 @@ def load_scenario(name: str) -> Scenario:
         raise ValueError(
             f"scenario {name!r} does not exist; give one of {', '.join(shipped_scenarios())} or the path of a YAML file"
         )
-    scenario = read_config(Scenario, read_yaml(path), path)
+    content = read_yaml(path)
+    scenario = read_config(Scenario, content, path)
+    if scenario.corridor is not None and "site" in content:
+        raise ValueError(f"{path}: site and corridor are both given, but a corridor is a site; remove one of them")
     _check(scenario, path)
     return dataclasses.replace(scenario, name=path.stem)
 
 
-def overridden(scenario: Scenario, robots: int | None, trips: int | None) -> Scenario:
-    """The scenario with another number of robots or trips, where one is given. Raises ValueError for too many."""
+def overridden(scenario: Scenario, robots: int | None, trips: int | None, site: str = "") -> Scenario:
+    """The scenario with another number of robots or trips, or another site, where one is given.
+
+    A site takes the place of a corridor. Raises ValueError for too many robots or trips.
+    """
     changed = dataclasses.replace(
         scenario,
+        site=site or scenario.site,
+        corridor=None if site else scenario.corridor,
         robots=scenario.robots if robots is None else robots,
         trips=scenario.trips if trips is None else trips,
     )

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from dyna_nav.simulation.config import Pallet
-from dyna_nav.simulation.spawn import check_pallet, check_poses
+from dyna_nav.simulation.spawn import check_pallet, check_poses, check_walls
 from dyna_nav.simulation.world import quaternion, set_payload
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Faults:
         after = self.true_pose
         for robot, pose in poses.items():
             after[self._index(robot)] = finite(pose, (3,), f"pose of robot {robot}")
-        check_poses(self._hall, after, self.robot_model.radius)
+        check_poses(self._hall, after, self.robot_model.radius, poses)
         world, data = self._world, self._world.data
         for robot in poses:
             x, y, yaw = after[robot]
@@ -164,7 +164,7 @@ class Faults:
         now = self._hall.map
         if (hall.map.shape, hall.map.resolution, hall.map.origin) != (now.shape, now.resolution, now.origin):
             raise ValueError(f"hall {hall.name!r} has another extent or resolution than {self._hall.name!r}")
-        check_poses(hall, self.true_pose, self.robot_model.radius)
+        check_walls(hall, self.true_pose, self.robot_model.radius)
         self._hall = hall
         self._see_hall()
         self._rebuild()

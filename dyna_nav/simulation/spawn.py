@@ -50,20 +50,34 @@ def spawn_poses(site: Site, robots: int, radius: float, seed: int, pallets: Iter
     return np.array(chosen).reshape(robots, 3)
 
 
-def check_poses(site: Site, poses: np.ndarray, radius: float) -> None:
-    """Refuse poses [robots, 3] in a wall or in each other: physics would hurl such robots apart.
+def check_walls(site: Site, poses: np.ndarray, radius: float, robots: Iterable[int] | None = None) -> None:
+    """Refuse poses [robots, 3] in a wall, of some of the robots or of all.
 
     Raises ValueError naming the robot and where it was to stand.
     """
-    for i, (x, y, _) in enumerate(poses):
+    for i in range(len(poses)) if robots is None else robots:
+        x, y, _ = poses[i]
         if not site.standable(poses[i, :2], radius - OVERLAP):
             raise ValueError(
                 f"robot {i} cannot start at ({x:.2f}, {y:.2f}) in site {site.name!r}: the clearance there is "
                 f"{float(site.clearance_at(poses[i, :2])):.2f} m and its radius {radius} m; choose free space"
             )
-        gaps = np.hypot(*(poses[:i, :2] - poses[i, :2]).T)
-        if (gaps < 2 * radius).any():
-            raise ValueError(f"robots {int(np.argmin(gaps))} and {i} start {gaps.min():.2f} m apart; they overlap")
+
+
+def check_poses(site: Site, poses: np.ndarray, radius: float, robots: Iterable[int] | None = None) -> None:
+    """Refuse to set robots down in a wall or in each other: physics would hurl them apart.
+
+    poses [robots, 3] of all; robots: those that are set down (default: all). The others are where physics has brought
+    them, and may touch. Raises ValueError naming the robots and where they were to stand.
+    """
+    placed = list(range(len(poses)) if robots is None else robots)
+    check_walls(site, poses, radius, placed)
+    for i in placed:
+        gaps = np.hypot(*(poses[:, :2] - poses[i, :2]).T)
+        gaps[i] = np.inf
+        if gaps.min() < 2 * radius:
+            one, other = sorted((i, int(np.argmin(gaps))))
+            raise ValueError(f"robots {one} and {other} start {gaps.min():.2f} m apart; they overlap")
 
 
 def check_pallet(site: Site, pallet: Pallet, robots: np.ndarray, radius: float) -> None:

@@ -60,6 +60,8 @@ def read_description(path: Path) -> MapDescription:
     image = fields["image"]
     if not isinstance(image, str) or not image:
         raise SiteError(f"{path}: image is {image!r}; it must be the name of a pgm or png file")
+    if not (path.parent / image).exists():
+        raise SiteError(f"{path}: image is {image!r}, but {path.parent / image} does not exist; correct the name")
     hint = f"give the edge of a cell in metres, from {FINEST:g} to {COARSEST:g}"
     resolution = number(fields["resolution"], path, "resolution", hint)
     if not FINEST <= resolution <= COARSEST:
@@ -110,8 +112,6 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
                 elif picture.mode not in ("L", "LA", "RGB", "RGBA"):
                     picture = picture.convert("RGB")
                 pixels = np.asarray(picture)
-    except FileNotFoundError:
-        raise SiteError(f"{path}: the map's picture does not exist; correct the field image of the YAML file") from None
     except SiteError:
         raise
     except Image.DecompressionBombError:
