@@ -111,7 +111,6 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
             ["--controllers", "bad=evaluation_worlds:ExitsWhenMade"],
             "'bad' cannot be made: it ends the process, with st",
         ),
-        (["--controllers", "astar=evaluation_worlds:Standing"], "bears the name of another one"),
         (["--controllers", "bad=evaluation_worlds:Complex"], "not an array [1, 2]: its numbers are complex"),
         (["--controllers", "bad=.worlds:Class"], "controller 'bad' cannot be used: it must be named as module:Class"),
         (["--controllers", "bad=builtins:dict"], "controller 'bad' has no method reset"),

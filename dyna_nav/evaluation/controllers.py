@@ -64,8 +64,6 @@ def parse_controllers(text: str) -> list[ControllerName]:
             raise ValueError(f"controller {entry!r} is unknown; give {', '.join(REGISTERED)} or [NAME=]module:Class")
         if not re.fullmatch(r"[\w.:+-]+", label):
             raise ValueError(f"controller {entry!r} has no usable name; use letters, digits and . : + - _")
-        if label in REGISTERED and label != target:
-            raise ValueError(f"controller {entry!r} bears the name of another one; choose one that is no other's")
         if label in [name.label for name in names]:
             raise ValueError(
                 f"controller {label!r} is given twice; give one of them another name, as in b=module:Class"
