@@ -87,7 +87,7 @@ def load_controller(
 
     Dyna-2 is rehearsed on the site first, so that nothing is compiled or loaded once the schedule runs. Any other class
     needs no more than the methods of :class:`dyna_nav.controller.Controller` and is made without arguments.
-    Raises ValueError, one sentence, for a class that is not there, and what the class itself raises.
+    Raises ValueError, one sentence, for what cannot be used; RuntimeError for a mistake in another class.
     """
     if config.controller == CONTROLLER:
         memory = memory_folder(config.memory)
