@@ -69,8 +69,8 @@ class MadeUp:
         self.raises: dict[int, BaseException] = {}  # by the number of the evaluation
         self.collisions: list[Collision] = []  # of the baseline, on every seed
 
-    def run_benchmark(self, scenario, site, controllers, seeds, processes, on_trip, on_episode):
-        self.asked.append((scenario.name, site, seeds))
+    def run_benchmark(self, scenario, controllers, seeds, processes, on_trip, on_episode):
+        self.asked.append((scenario.name, scenario.site, seeds))
         if len(self.asked) in self.raises:
             raise self.raises[len(self.asked)]
         labels = [name.label for name in controllers]

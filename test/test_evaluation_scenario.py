@@ -13,7 +13,15 @@ from simulation_worlds import hall
 
 from dyna_nav.evaluation.benchmark import site_of
 from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, draw_course, width_at
-from dyna_nav.evaluation.scenario import Event, PalletLeft, RackMoved, Stall, load_scenario, shipped_scenarios
+from dyna_nav.evaluation.scenario import (
+    Event,
+    PalletLeft,
+    RackMoved,
+    Stall,
+    load_scenario,
+    overridden,
+    shipped_scenarios,
+)
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation import Simulation
 from dyna_nav.site import resolve_site
@@ -28,8 +36,8 @@ def test_the_scenarios_that_ship():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("site", ["", "random:2"])
 def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
-    scenario = replace(load_scenario(name), trips=8)
-    drawn = draw_course(site_of(scenario, site), scenario, 3, RobotModel())
+    scenario = overridden(load_scenario(name), trips=8, site=site)
+    drawn = draw_course(site_of(scenario), scenario, 3, RobotModel())
     assert len(drawn.tasks.starts) == scenario.robots
     assert bool(drawn.walkers) == (name == "people")
     assert bool(drawn.timeline) == (name in ("pallets", "stalled"))
@@ -108,7 +116,7 @@ def test_a_rack_that_moves_is_hidden_from_the_map():
 def test_a_robot_dies_where_the_others_can_pass():
     scenario = load_scenario("stalled")
     for seed in range(5):
-        (breakdown,) = draw_course(site_of(scenario, ""), scenario, seed, RobotModel()).timeline
+        (breakdown,) = draw_course(site_of(scenario), scenario, seed, RobotModel()).timeline
         assert isinstance(breakdown, Breakdown)
         assert math.isinf(breakdown.lasts)
         assert 7.0 < breakdown.x < 19.4, "in the aisle"

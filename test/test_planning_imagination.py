@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from planning_worlds import MODEL, hall
 
+from dyna_nav.mdp import STOP
 from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
 from dyna_nav.planning.rollouts import judge
@@ -34,8 +35,8 @@ def imagine(drive_dyna2):
     dyna2 = run.dyna2
     actions, warm = len(dyna2.actions), np.ones((1, CONFIG.horizon), np.int64)
 
-    def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf):
-        dyna2.model.doubt, rng = doubt, np.random.default_rng(0)
+    def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf, seed=0):
+        dyna2.model.doubt, rng = doubt, np.random.default_rng(seed)
         scene = dyna2._look(run.controller._last, run.controller._live)
         robot, number = rows_for(scene.state.planned, PLENTY, dyna2.model.members, actions, dyna2._draw)
         rollouts = Rollouts(dyna2.model, dyna2.values, CONFIG, scene, robot, number % actions, number < actions, after)
@@ -80,6 +81,24 @@ def test_rollouts_change_their_mind_on_the_way(imagine):
     held = number < actions
     assert (changes[held & long] == 0).all()
     assert set(rollouts.chosen[0][held]) == set(range(actions))
+
+
+def test_guided_rollouts_hold_their_action_for_a_while_and_nothing_in_them_is_chance(imagine):
+    (first, number), (second, _) = imagine(seed=1), imagine(seed=2)
+    actions, long = 9, first.length >= CONFIG.horizon
+    for k in range(CONFIG.guided):
+        rows = (number > (1 + k) * actions) & (number <= (2 + k) * actions)
+        assert set(first.chosen[0, rows]) == set(range(actions))
+        assert (first.chosen[: 2 * k + 1, rows & long] == first.chosen[0, rows & long]).all()
+        assert np.array_equal(first.chosen[:, rows], second.chosen[:, rows])
+    free = number > (1 + CONFIG.guided) * actions
+    assert not np.array_equal(first.chosen[:, free], second.chosen[:, free])
+
+
+def test_a_guided_rollout_goes_on_with_the_greedy_action(imagine):
+    rollouts, number = imagine()
+    back = np.flatnonzero((number > 9) & (number <= 18) & (rollouts.chosen[0] == STOP))  # on a free way
+    assert (rollouts.chosen[1:, back] // 3 > 0).all()
 
 
 def test_familiar_rollouts_reach_the_horizon_and_doubtful_ones_the_cautious_one(imagine):

@@ -45,14 +45,11 @@ class Job:
 
     controller: ControllerName
     scenario: Scenario
-    site: str  # as resolve_site takes it; "" for the scenario's own
     seed: int
 
 
-def site_of(scenario: Scenario, site: str) -> Site:
-    """The site of an evaluation: the one that was asked for, or else the scenario's. Raises SiteError."""
-    if site:
-        return resolve_site(site)
+def site_of(scenario: Scenario) -> Site:
+    """The site that a scenario happens on. Raises SiteError."""
     return corridor_site(scenario.corridor) if scenario.corridor is not None else resolve_site(scenario.site)
 
 
@@ -70,7 +67,7 @@ def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResu
     Raises ValueError, one sentence, for what cannot be run or is no answer of a controller; RuntimeError for a mistake
     in a controller or in the evaluation itself.
     """
-    course = course_of(site_of(job.scenario, job.site), job.scenario, job.seed)
+    course = course_of(site_of(job.scenario), job.scenario, job.seed)
     episode = Episode(course, make_named(job.controller), job.controller.label, on_trip=on_trip)
     try:
         return episode.run()
@@ -80,18 +77,17 @@ def run_job(job: Job, on_trip: Callable[[], None] = lambda: None) -> EpisodeResu
         raise RuntimeError(f"episode of {job.controller.label!r} on seed {job.seed} failed") from error
 
 
-def check(scenario: Scenario, site: str, controllers: list[ControllerName], seeds: list[int]) -> Site:
+def check(scenario: Scenario, controllers: list[ControllerName], seeds: list[int]) -> Site:
     """The site of an evaluation of which everything can be made. Raises ValueError, one sentence, for what cannot."""
-    found = site_of(scenario, site)
-    course_of(found, scenario, seeds[0])
+    site = site_of(scenario)
+    course_of(site, scenario, seeds[0])
     for name in controllers:
         Driver(make_named(name), name.label, seeds[0], scenario.robots).close()
-    return found
+    return site
 
 
 def run_benchmark(
     scenario: Scenario,
-    site: str,
     controllers: list[ControllerName],
     seeds: list[int],
     processes: int,
@@ -99,7 +95,7 @@ def run_benchmark(
     on_episode: Callable[[EpisodeResult], None] = lambda result: None,
 ) -> list[EpisodeResult]:
     """Every controller on every seed, seeds first; the order of the results does not depend on the processes."""
-    jobs = [Job(controller, scenario, site, seed) for seed in seeds for controller in controllers]
+    jobs = [Job(controller, scenario, seed) for seed in seeds for controller in controllers]
     return run_jobs(run_job, jobs, processes, on_trip, on_episode)
 
 

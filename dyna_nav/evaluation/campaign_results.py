@@ -20,6 +20,7 @@ from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation.campaign import MAPS, Run
 from dyna_nav.evaluation.controllers import file_of
 from dyna_nav.evaluation.progress import EvaluationProgress
+from dyna_nav.evaluation.scenario import overridden
 from dyna_nav.site import SiteError
 from dyna_nav.site.site import files_of
 from dyna_nav.world_model.source_key import source_key
@@ -122,14 +123,11 @@ def pictures(run: Run, folder: Path) -> list[Path]:
 
 def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
     """Evaluate and write the result. Raises ValueError or OSError, one sentence, for what cannot be done."""
-    scenario, controllers, seeds = run.loaded(), run.names(), run.seed_list()
-    place = run.place(maps)
-    site = benchmark.check(scenario, place, controllers, seeds)
+    scenario, controllers, seeds = overridden(run.loaded(), site=run.place(maps)), run.names(), run.seed_list()
+    site = benchmark.check(scenario, controllers, seeds)
     began, code, files, digits = time.monotonic(), source(), outsiders(run), map_digits(run, maps)
     with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
-        results = benchmark.run_benchmark(
-            scenario, place, controllers, seeds, jobs, progress.trip, progress.episode
-        )  # fmt: skip
+        results = benchmark.run_benchmark(scenario, controllers, seeds, jobs, progress.trip, progress.episode)
     seconds = time.monotonic() - began
     folder.mkdir(parents=True, exist_ok=True)
     tables.write_trips(_trips_file(run, folder), results)

@@ -61,8 +61,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from dyna_nav.evaluation.scenario import load_scenario, overridden
 
     controllers = parse_controllers(arguments.controllers)
-    site_name, loaded = arguments.map or arguments.site, load_scenario(arguments.scenario)
-    scenario = overridden(loaded, arguments.robots, arguments.trips, site_name or "")
+    loaded = load_scenario(arguments.scenario)
+    scenario = overridden(loaded, arguments.robots, arguments.trips, arguments.map or arguments.site)
     seeds = arguments.seeds or [scenario.seed]
     # What cannot be run or written is said before anything starts.
     files = [Path(file) for file in (arguments.json, arguments.trips_table) if file]
@@ -74,7 +74,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from dyna_nav.evaluation.plots import draw_all
 
         make_folder(arguments.plots)
-    site = benchmark.check(scenario, site_name, controllers, seeds)
+    site = benchmark.check(scenario, controllers, seeds)
     if loaded.corridor is not None and scenario.corridor is None:
         _say(
             f"evaluate: {site.name} takes the place of {loaded.name}'s corridor; robots meet in an aisle if it has one"
@@ -103,9 +103,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                 driven.append(result)
                 progress.episode(result)
 
-            results = benchmark.run_benchmark(
-                scenario, site_name, controllers, seeds, arguments.jobs, progress.trip, keep
-            )  # fmt: skip
+            results = benchmark.run_benchmark(scenario, controllers, seeds, arguments.jobs, progress.trip, keep)
     except BaseException:  # Ctrl-C, a controller that fails, a seed without room: hours may have been driven
         if driven:
             write()

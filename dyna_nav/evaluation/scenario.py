@@ -124,7 +124,7 @@ def load_scenario(name: str) -> Scenario:
     return dataclasses.replace(scenario, name=path.stem)
 
 
-def overridden(scenario: Scenario, robots: int | None, trips: int | None, site: str = "") -> Scenario:
+def overridden(scenario: Scenario, robots: int | None = None, trips: int | None = None, site: str = "") -> Scenario:
     """The scenario with another number of robots or trips, or another site, where one is given.
 
     A site takes the place of a corridor. Raises ValueError for too many robots or trips.

@@ -21,7 +21,7 @@ from dyna_nav.mdp import STEP, RobotModel, wrap_angle
 from dyna_nav.outsiders.laser_brake import speed_for_laser
 from dyna_nav.outsiders.surroundings import Surroundings
 from dyna_nav.parameters import check, parameter
-from dyna_nav.planning.rollouts import NO_WAY, steps_to_go
+from dyna_nav.planning.rollouts import NO_WAY, way_to_go
 from dyna_nav.site import Site
 
 _DIRECTIONS = 24  # looked at around a point for the fastest way
@@ -94,7 +94,7 @@ class OrcaController:
         for k, robot in enumerate(going):
             position, goal = observation.pose[robot, :2], surroundings.goal[robot, :2]
             target = point_ahead(
-                surroundings.fields[robot], surroundings.lattice, surroundings.motion, *position, *goal,
+                surroundings.fields[robot], surroundings.lattice, model.max_speed, *position, *goal,
                 self._config.lookahead,
             )  # fmt: skip
             way, left = np.array(target) - position, math.hypot(*(goal - position))
@@ -159,8 +159,11 @@ class OrcaController:
 
 
 @njit(cache=True, nogil=True)
-def point_ahead(field, lattice, motion, x, y, goal_x, goal_y, reach):
-    """Point (x, y) [m] that lies ``reach`` ahead on the fastest path to the goal; the goal where that is nearer."""
+def point_ahead(field, lattice, full, x, y, goal_x, goal_y, reach):
+    """Point (x, y) [m] that lies ``reach`` ahead on the fastest path to the goal; the goal where that is nearer.
+
+    full: the speed for which the field of times to go was made [m/s].
+    """
     for _ in range(int(reach / _STRIDE + 0.5)):
         if math.hypot(goal_x - x, goal_y - y) < 2 * _STRIDE:
             return goal_x, goal_y
@@ -168,7 +171,7 @@ def point_ahead(field, lattice, motion, x, y, goal_x, goal_y, reach):
         for k in range(_DIRECTIONS):
             angle = 2 * math.pi * k / _DIRECTIONS
             u, v = x + _STRIDE * math.cos(angle), y + _STRIDE * math.sin(angle)
-            left = steps_to_go(field, lattice, u, v, angle, motion[0], motion)
+            left = way_to_go(field, lattice, u, v, angle, full)
             if left < best:
                 best, best_x, best_y = left, u, v
         x, y = best_x, best_y

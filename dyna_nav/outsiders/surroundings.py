@@ -6,15 +6,16 @@ import numpy as np
 
 from dyna_nav.controller import Observation
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
+from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.detours import Detours
 from dyna_nav.planning.lattice import HEADINGS, Lattice, PotentialConfig
 from dyna_nav.planning.obstacles import LiveMap
 from dyna_nav.planning.potential_store import PotentialStore
-from dyna_nav.planning.rollouts import NO_WAY, steps_to_go
+from dyna_nav.planning.rollouts import NO_WAY, way_to_go
+from dyna_nav.planning.straight_way import motion_of
 from dyna_nav.site import Site
 
 _DETOUR_TIME = 0.5  # after which a detour is taken, however long it took to compute: runs must not depend on it [s]
-MISSING_SPEED = 0.35  # share of the time to regain full speed that counts as time to go, as in Dyna-2
 
 
 class Surroundings:
@@ -28,7 +29,7 @@ class Surroundings:
         self._detours = Detours(lattice, self._store, robots, model.radius, self._leads_on, _DETOUR_TIME)
         self.live = LiveMap(site, model.radius)
         self.lattice = np.array([*lattice.origin, lattice.resolution])
-        self.motion = np.array([model.max_speed, model.acceleration, model.deceleration, MISSING_SPEED])
+        self.motion = motion_of(model, tolerance, Dyna2Config().missing_speed)  # time to go is as long as for Dyna-2
         self.fields = np.zeros((robots, *lattice.clearance.shape, HEADINGS), np.float32)  # time to go [s]
         self.goal = np.full((robots, 3), np.nan)
         self._arrived = np.zeros(robots, bool)
@@ -73,4 +74,4 @@ class Surroundings:
         self._store.close()
 
     def _leads_on(self, field: np.ndarray, pose: np.ndarray) -> bool:
-        return steps_to_go(field, self.lattice, *pose, 0.0, self.motion) < NO_WAY
+        return way_to_go(field, self.lattice, *pose, self.motion[0]) < NO_WAY

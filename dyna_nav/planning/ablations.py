@@ -70,6 +70,12 @@ class StraightLinePotential(Ablation):
         )
 
 
+class DearBends(Ablation):
+    """A turn on the way is thought to take a fifth of its duration, not a few hundredths."""
+
+    variant = _changed(potential={"arc_factor": 0.2})
+
+
 class NoTraffic(Ablation):
     """Routes are chosen as if the others were not there."""
 
@@ -120,7 +126,7 @@ class NoRightOfWay(Ablation):
     variant = _changed(dyna2={"right_of_way": False})
 
 
-class UnboundMemory(Ablation):
+class UnboundedMemory(Ablation):
     """The memories may promise more than the potential does."""
 
     variant = _changed(dyna2={"promise": 1e6})
@@ -130,6 +136,12 @@ class PeopleStand(Ablation):
     """Nobody is followed from scan to scan: people are obstacles that stand, one after the other."""
 
     variant = _changed(moving={"settled": 0.0, "moving": 5.0})
+
+
+class NoGuidedRollouts(Ablation):
+    """No rollout turns greedy for good: what is neither held nor repeated changes at random."""
+
+    variant = _changed(dyna2={"guided": 0})
 
 
 class Rollouts10(Ablation):

@@ -30,6 +30,9 @@ class Dyna2Config:
     uncertainty_penalty: float = parameter(0.1, "price per step of uncertainty beyond uncertain", minimum=0, maximum=10)
     change: float = parameter(0.15, "probability per step that a rollout changes its action", minimum=0, maximum=1)
     greedy: float = parameter(0.5, "share of those changes that go to the greedy action", minimum=0, maximum=1)
+    guided: int = parameter(
+        3, "rollouts of each action that hold it for 1, 3, 5 ... steps and are greedy from there", minimum=0, maximum=50
+    )
     transient_rate: float = parameter(0.2, "learning rate of the transient memory", minimum=0, maximum=1)
     transient_half_life: float = parameter(
         3.0, "time after which what was imagined, and is not again, counts half [s]", minimum=0.1, maximum=1e6
@@ -41,7 +44,7 @@ class Dyna2Config:
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
     missing_speed: float = parameter(
-        0.35, "share of the time to regain full speed that counts as time to go", minimum=0, maximum=2
+        0.5, "share of the time that regaining full speed takes which counts as time to go", minimum=0, maximum=2
     )
     shared_predictions: bool = parameter(
         True, "robots tell each other what they plan; otherwise each is taken to go on as it does"

@@ -112,15 +112,15 @@ class Rollouts:
     def follow_simulation_policy(self, step: int, number: np.ndarray, warm: np.ndarray, dice: np.ndarray) -> None:
         """Choose the actions of a step as :func:`dyna_nav.planning.rollouts.choose` does.
 
-        number [rows]: which hold their action, which repeat the last cycle's (warm [robots, steps]), and which are
-        free; dice [rows, 3] in [0, 1).
+        number [rows] of each among its robot's rollouts, or FREE; warm [robots, steps]: what was best in the last
+        cycle; dice [rows, 3] in [0, 1).
         """
         values, scene = self._values, self._scene
         choose(
             step, self.robot, number, self.chosen, self.running, self._pose, self._twist, self._battery, warm, dice,
-            self._config.change, self._config.greedy, values.fields, values.lattice, scene.memories,
-            scene.state.goal_index, values.actions, values.motion, values.limits, values.reward, values.radius,
-            scene.clearance, scene.geometry,
+            self._config.change, self._config.greedy, self._config.guided, values.fields, values.lattice,
+            scene.memories, scene.state.goal_index, values.actions, values.motion, values.limits, values.reward,
+            values.radius, scene.clearance, scene.geometry,
         )  # fmt: skip
 
     def returns(self) -> np.ndarray:

@@ -16,28 +16,29 @@ from dyna_nav.planning.admissible import approach
 from dyna_nav.planning.memory import value
 from dyna_nav.planning.obstacles import clearance_at
 from dyna_nav.planning.potential import UNREACHABLE, interpolate
+from dyna_nav.planning.straight_way import lateness
 from dyna_nav.world_model.encoding import BODY_POINTS
 
+FREE = 1 << 30  # number of a rollout that is neither held nor guided
 _LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
 _TOUCH = 0.005  # coming nearer by less is not coming nearer [m]
 _STANDS = 0.05  # who is not faster is walked into, and runs into nobody [m/s]
-NO_WAY = 5e4  # steps to go from which on no way leads to the goal
+NO_WAY = 5e3  # time to go from which on no way leads to the goal [s]
 _SEARCH = 5  # lattice cells around a position outside the lattice within which the nearest value is taken
 
 
 @njit(cache=True, nogil=True)
-def steps_to_go(field, lattice, x, y, yaw, speed, motion):
-    """Steps to the goal from the lattice's time to go and the time to regain missing speed.
+def way_to_go(field, lattice, x, y, yaw, full):
+    """Time [s] to the goal at full speed [m/s] from a pose: the lattice's time to go.
 
-    lattice: origin x, y and resolution [m]; motion: full speed [m/s], acceleration, deceleration [m/s^2] and the share
-    of the time to regain speed that counts. Where the lattice has no value (a robot pushed against a wall) the nearest
+    lattice: origin x, y and resolution [m]. Where the lattice has no value (a robot pushed against a wall) the nearest
     cell's counts, plus driving there at a tenth of full speed; more than NO_WAY where there is none.
     """
     time = interpolate(field, lattice[0], lattice[1], lattice[2], x, y, yaw)
     if time >= UNREACHABLE:
         rows, cols = field.shape[0], field.shape[1]
         row, col = int((y - lattice[1]) / lattice[2]), int((x - lattice[0]) / lattice[2])
-        time, nearest = 2.0 * NO_WAY * STEP, np.inf
+        time, nearest = 2.0 * NO_WAY, np.inf
         for r in range(max(0, row - _SEARCH), min(rows, row + _SEARCH + 1)):
             for c in range(max(0, col - _SEARCH), min(cols, col + _SEARCH + 1)):
                 best = field[r, c, 0]
@@ -46,9 +47,15 @@ def steps_to_go(field, lattice, x, y, yaw, speed, motion):
                 distance = math.hypot(lattice[0] + (c + 0.5) * lattice[2] - x, lattice[1] + (r + 0.5) * lattice[2] - y)
                 if best < UNREACHABLE and distance < nearest:
                     nearest = distance
-                    time = best + 10.0 * distance / motion[0]
-    wanted = min(motion[0], math.sqrt(2.0 * motion[2] * max(time, 0.0) * motion[0]))
-    return (time + motion[3] * max(0.0, wanted - speed) / motion[1]) / STEP
+                    time = best + 10.0 * distance / full
+    return time
+
+
+@njit(cache=True, nogil=True)
+def steps_to_go(field, lattice, x, y, yaw, speed, motion):
+    """Steps to the goal from a pose at a speed [m/s]; motion: straight_way.motion_of."""
+    time = way_to_go(field, lattice, x, y, yaw, motion[0])
+    return (time + lateness(time, speed, motion)) / STEP
 
 
 @njit(cache=True, nogil=True)
@@ -74,9 +81,12 @@ def learned_value(memories, robot, x, y, yaw, speed, battery, goal_index):
 @njit(cache=True, nogil=True)
 def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_index, actions, motion, limits, reward,
                   radius, live, geometry, mask):  # fmt: skip
-    """Action (of those allowed by mask) with the best nominal outcome 0.4 s ahead by potential and both memories."""
+    """Action (of those allowed by mask) with the best nominal outcome 0.4 s ahead by potential and both memories.
+
+    The memories, which take most of the time, are asked only where what they may promise could make a difference.
+    """
     best, best_value = 1, -np.inf
-    for action in range(actions.shape[0]):
+    for action in range(actions.shape[0] - 1, -1, -1):  # fastest first: it leaves least to ask about the others
         if not mask[action]:
             continue
         x, y, yaw, v, w = pose[0], pose[1], pose[2], twist[0], twist[1]
@@ -87,24 +97,29 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
             x += v * STEP * math.cos(yaw - 0.5 * w * STEP)
             y += v * STEP * math.sin(yaw - 0.5 * w * STEP)
         outcome = potential_of(field, lattice, x, y, yaw, v, motion, reward)
-        outcome += learned_value(memories, robot, x, y, yaw, v, battery, goal_index)
         if clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < radius:
             outcome += reward[2]
+        if outcome + memories[-1] <= best_value:
+            continue
+        outcome += learned_value(memories, robot, x, y, yaw, v, battery, goal_index)
         if outcome > best_value:
             best, best_value = action, outcome
     return best
 
 
 @njit(cache=True, nogil=True)
-def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, fields,
-           lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
+def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, guided,
+           fields, lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
     """The simulation policy: write the action of every running row for this step into chosen [steps, rows].
 
-    Rollouts begin with each action in turn. The first of every action hold it, the next repeats what was best in the
-    last cycle (warm [robots, steps]), all others change with probability ``change``: to the greedy action by the sum of
-    the memories with probability ``greedy``, else to any. dice [rows, 3] are uniform in [0, 1).
+    Rollouts begin with each action in turn. The first of every action hold it; the next repeats what was best in the
+    last cycle (warm [robots, steps]); then ``guided`` times one of every action holds it for 1, 3, 5 ... steps and
+    takes the greedy action, by the potential and the sum of the memories, from there on. All others change their action
+    with probability ``change``: to the greedy one with probability ``greedy``, else to any. dice [rows, 3] are uniform
+    in [0, 1).
     """
     count = actions.shape[0]
+    others = (1 + guided) * count + 1  # number of the first that is neither held, repeated nor guided
     everything = np.ones(count, np.bool_)
     for row in range(robot_of.size):
         if not running[row]:
@@ -112,11 +127,19 @@ def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, war
         robot, number = robot_of[row], number_of[row]
         if number == count:
             chosen[step, row] = warm[robot, step]
-        elif step == 0:
+            continue
+        if step == 0:
             chosen[0, row] = number % count
-        elif number < count or dice[row, 0] >= change:
+            continue
+        if number < count:
+            keeps, turns_greedy = True, False
+        elif number < others:
+            keeps, turns_greedy = step <= 2 * ((number - count - 1) // count), True
+        else:
+            keeps, turns_greedy = dice[row, 0] >= change, dice[row, 1] < greedy
+        if keeps:
             chosen[step, row] = chosen[step - 1, row]
-        elif dice[row, 1] < greedy:
+        elif turns_greedy:
             chosen[step, row] = greedy_action(
                 fields[robot], lattice, memories, robot, pose[row], twist[row], battery[row], goal_index, actions,
                 motion, limits, reward, radius, live, geometry, everything,

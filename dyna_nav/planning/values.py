@@ -11,7 +11,8 @@ from dyna_nav.mdp import GoalTolerance, Reward, RobotModel
 from dyna_nav.planning.fleet_state import Scene
 from dyna_nav.planning.lattice import HEADINGS, Lattice
 from dyna_nav.planning.memory import ValueMemory
-from dyna_nav.planning.rollouts import NO_WAY, greedy_action, potential_of, steps_to_go
+from dyna_nav.planning.rollouts import NO_WAY, greedy_action, potential_of, way_to_go
+from dyna_nav.planning.straight_way import motion_of
 
 
 class Values:
@@ -38,7 +39,7 @@ class Values:
         self.radius, self.discount = robot.radius, reward.discount
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.reward = np.array([reward.goal, reward.step, reward.collision])
-        self.motion = np.array([robot.max_speed, robot.acceleration, robot.deceleration, missing_speed])
+        self.motion = motion_of(robot, tolerance, missing_speed)
         self.limits = np.array([robot.acceleration, robot.deceleration, robot.turn_acceleration])
         self.tolerance = np.array([tolerance.position, tolerance.heading, tolerance.speed])
         self.fields = np.zeros((robots, *lattice.clearance.shape, HEADINGS), np.float32)
@@ -66,7 +67,7 @@ class Values:
 
     def leads_on(self, field: np.ndarray, pose: np.ndarray) -> bool:
         """Whether a potential's field [rows, cols, headings] has a way from a pose [3], or from close by."""
-        return steps_to_go(field, self.lattice, *pose, 0.0, self.motion) < NO_WAY
+        return way_to_go(field, self.lattice, *pose, self.motion[0]) < NO_WAY
 
     def greedy(self, scene: Scene, robot: int, allowed: np.ndarray) -> int:
         """The action with the best nominal outcome for a robot as it is now, of those allowed: bool [actions]."""

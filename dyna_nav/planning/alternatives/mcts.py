@@ -17,6 +17,7 @@ from numba import njit
 from dyna_nav.parameters import check, parameter
 from dyna_nav.planning.alternatives.sequences import SequenceSearch
 from dyna_nav.planning.imagination import Rollouts
+from dyna_nav.planning.rollouts import FREE
 
 _NO_NODE = -1
 
@@ -63,7 +64,7 @@ class TreeSearch(SequenceSearch):
 
     def _follow(self, sequences: np.ndarray, rollouts: Rollouts, step: int) -> None:
         """The way to the leaf, and the simulation policy below it."""
-        free = np.full(rollouts.rows, len(self.actions) + 1)  # neither holds its action nor repeats the last cycle's
+        free = np.full(rollouts.rows, FREE)
         rollouts.follow_simulation_policy(step, free, self._warm, self._rng.random((rollouts.rows, 3)))
         decided = sequences[step // self._hold]
         rollouts.chosen[step] = np.where(decided == _NO_NODE, rollouts.chosen[step], decided)
