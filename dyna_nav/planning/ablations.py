@@ -71,7 +71,7 @@ class StraightLinePotential(Ablation):
 
 
 class DearBends(Ablation):
-    """A turn on the way is thought to take a fifth of its duration, not a few hundredths."""
+    """A turn on the way is thought to take a fifth of its duration, not a tenth."""
 
     variant = _changed(potential={"arc_factor": 0.2})
 

@@ -52,7 +52,7 @@ class PotentialConfig:
         0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2
     )
     arc_factor: float = parameter(
-        0.06, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2
+        0.1, "share of a turn's duration that a turn on the way costs", minimum=0.01, maximum=2
     )
     wall_margin: float = parameter(
         0.4, "clearance beyond the radius below which driving grows dearer [m]", minimum=0, maximum=2
