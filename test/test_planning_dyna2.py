@@ -191,6 +191,16 @@ def test_without_any_time_left_it_follows_the_potential(drive_dyna2):
     assert len(set(first)) == 1  # what the potential says, not what the dice say
 
 
+def test_of_two_actions_that_look_equal_the_slower_one_is_greedy(drive_dyna2):
+    """After 0.4 s from standing, half and full speed have come equally far."""
+    run = drive_dyna2()
+    run.steps(1)
+    scene = run.dyna2._look(run.controller._last, run.controller._live)
+    allowed = np.zeros(len(run.dyna2.actions), bool)
+    allowed[[4, 7]] = True  # straight on
+    assert run.dyna2.values.greedy(scene, 0, allowed) == 4
+
+
 def test_without_any_time_left_it_still_takes_an_admissible_action(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(3)

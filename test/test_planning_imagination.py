@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from planning_worlds import MODEL, hall
 
-from dyna_nav.mdp import STOP
+from dyna_nav.mdp import STOP, GoalTolerance
 from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
 from dyna_nav.planning.rollouts import judge
+from dyna_nav.planning.straight_way import motion_of
 from dyna_nav.world_model.kinematics import KinematicModel
 
 PLENTY = 60  # rollouts of a robot
@@ -162,19 +163,19 @@ def touched():
     site = hall(12, 8)
     field, geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
 
-    def judged(other, velocity):
-        """Delay and whether each row goes on; ``other`` is expected 0.1 m inside robot 0, the goal is far away."""
-        pose = np.tile([6.0, 4.0, 0.0], (len(velocity), 1))
+    def judged(velocity, other=2, touch=-0.1, x=6.0):
+        """Delay and whether each row goes on, at x [m]; ``other`` is so far from robot 0, the goal is far away."""
+        pose = np.tile([x, 4.0, 0.0], (len(velocity), 1))
         twist = np.column_stack([velocity, np.zeros(len(velocity))])
         start, goal = pose[:, :2].copy(), np.tile([10.0, 4.0, 0.0], (len(velocity), 1))
         expected = np.full((3, 2, 2), np.nan)
         contact, rows = np.full(3, 2 * MODEL.radius), len(velocity)
-        expected[other] = [[8.0, 4.0], [6.0 + contact[other] - 0.1, 4.0]]
+        expected[other] = [[8.0, 4.0], [x + contact[other] + touch, 4.0]]
         running, delay = np.ones(rows, bool), np.zeros((1, rows))
         judge(
             0, np.zeros(rows, np.int64), running, pose, twist, goal, np.array([0.25, 3.15, 0.4]), np.zeros(rows), delay,
-            np.zeros((2, 24, 16, 8), np.float32), np.array([0.0, 0.0, 0.5]), np.array([1.5, 1.0, 1.0, 0.0]),
-            np.array([0.0, -0.01, -10.0]), MODEL.radius, field, geometry, expected,
+            np.zeros((2, 24, 16, 8), np.float32), np.array([0.0, 0.0, 0.5]), motion_of(MODEL, GoalTolerance(), 0.0),
+            np.array([0.0, -0.01, -10.0]), MODEL.radius, np.array([0.02, 0.04]), field, geometry, expected,
             contact, np.array([0.4, 0.2]), np.zeros(rows), start,
         )  # fmt: skip
         return delay[0], running
@@ -183,12 +184,20 @@ def touched():
 
 
 def test_a_robot_that_somebody_walks_into_while_it_stands_has_not_crashed(touched):
-    delay, going = touched(other=2, velocity=[0.0, 0.3])
+    delay, going = touched([0.0, 0.3])
     assert going.tolist() == [True, False]
     assert -0.1 < delay[0] < -0.01
     assert delay[1] < -10.0
 
 
 def test_a_robot_of_the_fleet_is_not_waited_for_in_its_way(touched):
-    _, going = touched(other=1, velocity=[0.0, 0.3])
+    _, going = touched([0.0, 0.3], other=1)
     assert going.tolist() == [False, False]
+
+
+def test_a_step_that_the_braking_rule_would_slow_down_takes_as_long_as_it_would(touched):
+    """Beside a wall, with 5 cm of room: 0.75 m/s keep the distance of 2 cm and 4 cm per m/s."""
+    x = 0.05 + MODEL.radius + 0.05
+    slow, fast = touched([0.7, 1.5], touch=1.0, x=x)[0] - touched([0.7, 1.5], touch=1.0, x=6.0)[0]
+    assert slow == pytest.approx(0.0, abs=1e-4)
+    assert fast == pytest.approx(-0.01 * (1.0 - 0.75 / 1.5), abs=1e-3)

@@ -48,6 +48,10 @@ def test_at_full_speed_only_stopping_costs_anything():
     assert lateness(10.0, FULL, MOTION) == pytest.approx(BRAKING)
 
 
+def test_nothing_is_gained_by_what_is_measured_above_full_speed():
+    assert lateness(20.0, FULL + 0.03, MOTION) == lateness(20.0, FULL, MOTION)
+
+
 def test_missing_speed_counts_by_its_share():
     regaining = FULL / (2 * GAIN)
     assert lateness(10.0, 0.0, MOTION) == pytest.approx(BRAKING + 0.5 * regaining)

@@ -172,7 +172,7 @@ class MPPIController:
         judge(
             step, self._robot, self._running, pose, twist, self._goal, self._tolerance, self._potential, self._delay,
             surroundings.fields, surroundings.lattice, surroundings.motion, self._reward, self._radius,
-            surroundings.live.clearance, self._geometry, self._predicted, self._contact, self._nearness,
+            np.zeros(2), surroundings.live.clearance, self._geometry, self._predicted, self._contact, self._nearness,
             np.zeros(len(pose)), self._start,
         )  # fmt: skip
 

@@ -144,6 +144,12 @@ class NoGuidedRollouts(Ablation):
     variant = _changed(dyna2={"guided": 0})
 
 
+class NoForeseenMargin(Ablation):
+    """Rollouts know nothing of the distance that the braking rule will keep."""
+
+    variant = _changed(dyna2={"foreseen_margin": 0.0})
+
+
 class Rollouts10(Ablation):
     """Ten rollouts per robot: the fewest that a late cycle makes do with."""
 

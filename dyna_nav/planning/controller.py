@@ -98,6 +98,7 @@ class Dyna2Controller:
         self._values = Values(
             robots, model, self._actions, lattice, self._memories.permanent, self._memories.transient, config.reward,
             config.tolerance, config.dyna2.missing_speed, config.dyna2.promise,
+            config.dyna2.foreseen_margin * np.array([config.braking.return_margin, config.braking.return_speed_margin]),
         )  # fmt: skip
         self._dyna2 = self.search(self._model, model, self._values, rng, config.dyna2, config.braking)
         self._routes = Routes(

@@ -184,8 +184,8 @@ class Rollouts:
         going = moving.copy()  # cleared for rows that crash or arrive
         judge(
             step, self.robot, going, self._pose, self._twist, self._goal, values.tolerance, self._potential,
-            self._delay, values.fields, values.lattice, values.motion, values.reward, values.radius, scene.clearance,
-            scene.geometry, scene.expected, scene.contact, self._nearness, self._penalty, self._from,
+            self._delay, values.fields, values.lattice, values.motion, values.reward, values.radius, values.margins,
+            scene.clearance, scene.geometry, scene.expected, scene.contact, self._nearness, self._penalty, self._from,
         )  # fmt: skip
         self.length[moving] = step + 1
         self.running[moving & ~going] = False

@@ -22,6 +22,7 @@ from dyna_nav.world_model.encoding import BODY_POINTS
 FREE = 1 << 30  # number of a rollout that is neither held nor guided
 _LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
 _TOUCH = 0.005  # coming nearer by less is not coming nearer [m]
+_CREEP = 0.1  # a speed that is reckoned with wherever a robot may be [m/s]
 _STANDS = 0.05  # who is not faster is walked into, and runs into nobody [m/s]
 NO_WAY = 5e3  # time to go from which on no way leads to the goal [s]
 _SEARCH = 5  # lattice cells around a position outside the lattice within which the nearest value is taken
@@ -83,10 +84,11 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
                   radius, live, geometry, mask):  # fmt: skip
     """Action (of those allowed by mask) with the best nominal outcome 0.4 s ahead by potential and both memories.
 
-    The memories, which take most of the time, are asked only where what they may promise could make a difference.
+    Of equal ones the slowest: a robot that is told to stop is as fast after 0.4 s as one that is told to slow down. The
+    memories, which take most of the time, are asked only where what they may promise could make a difference.
     """
     best, best_value = 1, -np.inf
-    for action in range(actions.shape[0] - 1, -1, -1):  # fastest first: it leaves least to ask about the others
+    for action in range(actions.shape[0]):
         if not mask[action]:
             continue
         x, y, yaw, v, w = pose[0], pose[1], pose[2], twist[0], twist[1]
@@ -161,13 +163,15 @@ def live_clearances(pose, live, geometry, out):
 
 @njit(cache=True, nogil=True)
 def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, delay, fields, lattice, motion, reward,
-          radius, live, geometry, predicted, contact, nearness, penalty, start):  # fmt: skip
+          radius, margins, live, geometry, predicted, contact, nearness, penalty, start):  # fmt: skip
     """Shaped reward of one imagined step, written into delay [steps, rows]; ends rows that collide or arrive.
 
     delay = r + Phi(s') - Phi(s) - penalty, with Phi(goal) = 0 after the goal's reward. predicted [others, steps + 1, 2]
     are the positions [m] at which others are expected, the fleet first (NaN: absent), contact [others] the distances
     [m] at which they are touched; nearness: distance beyond contact [m] and price per second of coming nearer than
-    that. penalty [rows] is the uncertainty's.
+    that. penalty [rows] is the uncertainty's. margins: distance [m] to keep from what stands, and how much more per
+    m/s: a step that is faster takes as long as at the speed that keeps the distance, for the braking rule will see to
+    that.
     Who is in touch with something already at the start [rows, 2] (or seems to be, by the noise of localisation) crashes
     only by coming nearer to it. Who stands when somebody walks into them does not crash: nothing that a robot can do
     is better than that, and a place is no worse because somebody is passing.
@@ -180,7 +184,11 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
         x, y, yaw = pose[row, 0], pose[row, 1], pose[row, 2]
         gained = reward[1] - penalty[row]
         room = clearance_at(live, geometry[0], geometry[1], geometry[2], start[row, 0], start[row, 1])
-        crash = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < min(radius, room - _TOUCH)
+        clearance = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y)
+        crash = clearance < min(radius, room - _TOUCH)
+        admissible = max(clearance - radius - margins[0], margins[1] * _CREEP)
+        if margins[1] * twist[row, 0] > admissible:
+            gained += reward[1] * (1.0 - admissible / (margins[1] * twist[row, 0]))
         for other in range(predicted.shape[0]):
             if other == robot or math.isnan(predicted[other, 0, 0]):
                 continue

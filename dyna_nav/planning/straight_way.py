@@ -37,7 +37,7 @@ def straight_time(length, speed, last, full, gain, brake):
     if unbraked <= min(last, full):
         return (unbraked - speed) / gain
     highest = math.sqrt((2.0 * gain * brake * length + brake * speed * speed + gain * last * last) / (gain + brake))
-    peak = max(min(highest, full), speed)
+    peak = min(highest, full)
     driven = (peak * peak - speed * speed) / (2.0 * gain) + max(0.0, peak * peak - last * last) / (2.0 * brake)
     return (peak - speed) / gain + max(0.0, peak - last) / brake + max(0.0, length - driven) / peak
 
@@ -49,7 +49,7 @@ def lateness(time, speed, motion):
     motion: as :func:`motion_of` makes it.
     """
     full, gain, brake, share, last, room = motion[0], motion[1], motion[2], motion[3], motion[4], motion[5]
-    length = max(time, 0.0) * full
+    length, speed = max(time, 0.0) * full, min(speed, full)  # a measured or imagined speed may be a little higher
     late = straight_time(length, speed, last, full, gain, brake) - length / full
     if speed * speed > last * last + 2.0 * brake * length:
         return late + _OVERSHOT * max(0.0, speed - math.sqrt(last * last + 2.0 * brake * (length + room)))

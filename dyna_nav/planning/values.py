@@ -30,13 +30,15 @@ class Values:
         tolerance: GoalTolerance,
         missing_speed: float,
         promise: float,
+        margins: np.ndarray,
     ):
         """actions [actions, 2] (m/s, rad/s); missing_speed: share of the time to regain full speed that counts.
 
-        promise: what both memories may add to the potential at most.
+        promise: what both memories may add to the potential at most. margins [2]: what rollouts keep from things that
+        stand [m], and how much more per m/s.
         """
         self.permanent, self.transient, self.actions, self._promise = permanent, transient, actions, promise
-        self.radius, self.discount = robot.radius, reward.discount
+        self.radius, self.discount, self.margins = robot.radius, reward.discount, margins
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.reward = np.array([reward.goal, reward.step, reward.collision])
         self.motion = motion_of(robot, tolerance, missing_speed)
