@@ -201,6 +201,25 @@ def test_of_two_actions_that_look_equal_the_slower_one_is_greedy(drive_dyna2):
     assert run.dyna2.values.greedy(scene, 0, allowed) == 4
 
 
+def test_the_greedy_action_is_the_best_of_potential_and_memories_whatever_they_may_promise(drive_dyna2):
+    run = drive_dyna2()
+    run.steps(1)
+    dyna2, values, state = run.dyna2, run.dyna2.values, run.controller._last
+    state.twist[0] = 0.75, 0.0
+    allowed = np.zeros(len(dyna2.actions), bool)
+    allowed[[4, 7]] = True  # straight on, at half and at full speed: a little farther after 0.4 s
+    assert values.greedy(dyna2._look(state, run.controller._live), 0, allowed) == 7
+    allowed[8] = True  # a treasure where turning leads to
+    x, y, yaw = state.pose[0]
+    there = (x + 0.38 * math.cos(yaw - 0.2), y + 0.38 * math.sin(yaw - 0.2), yaw - 0.36)
+    values.transient.learn(there, 1.23, state.battery[0], 0, 5.0, 1.0)
+    straight = values.learned(0, (x + 0.4 * math.cos(yaw), y + 0.4 * math.sin(yaw), yaw), 1.23, state.battery[0], 0)
+    assert values.learned(0, there, 1.23, state.battery[0], 0) > straight + 0.1
+    assert values.greedy(dyna2._look(state, run.controller._live), 0, allowed) == 7  # nothing may be promised
+    values._promise = 1e6
+    assert values.greedy(dyna2._look(state, run.controller._live), 0, allowed) == 8
+
+
 def test_without_any_time_left_it_still_takes_an_admissible_action(drive_dyna2):
     run = drive_dyna2(2)
     run.steps(3)
