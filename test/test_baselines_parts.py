@@ -13,8 +13,9 @@ from simulation_worlds import hall
 
 from dyna_nav.baselines.costmap import Costmap, CostmapConfig
 from dyna_nav.baselines.monitor import Monitor, MonitorConfig, Wish
-from dyna_nav.baselines.pursuit import arc_to, pursue
+from dyna_nav.baselines.pursuit import PursuitConfig, arc_to, pursue
 from dyna_nav.baselines.recovery import ESCALATION, Behaviour, Recovery, RecoveryConfig
+from dyna_nav.baselines.route import RoutePlanner
 from dyna_nav.baselines.tracking import Tracker, TrackingConfig
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.site.site import Site
@@ -57,6 +58,28 @@ def test_what_the_laser_sees_is_lethal_around_it_and_costs_fade_with_distance():
     assert np.isfinite(fading).all()
     assert fading == sorted(fading, reverse=True)
     assert fading[-1] == 1.0
+
+
+def test_no_search_begins_or_ends_on_the_border_which_is_lethal():
+    chart = costmap()
+    rows, cols = chart.static_cost.shape
+    for x, y in ((-5.0, -5.0), (0.01, 4.0), (12.0, 8.0), (6.0, 99.0)):
+        row, col = chart.cell_of(np.array([x, y]))
+        assert 1 <= row <= rows - 2
+        assert 1 <= col <= cols - 2
+
+
+def test_a_way_that_takes_long_to_find_is_passable_all_the_same(monkeypatch):
+    """On a large site the first search gives up: what the second one finds counts as what it is."""
+    monkeypatch.setattr("dyna_nav.baselines.route._MOST", 10)
+    chart = costmap()
+    planner = RoutePlanner(HALL, chart, MODEL, PursuitConfig(), 0.2)
+    start, goal = np.array([2.0, 4.0, 0.0]), np.array([10.0, 4.0, 0.0])
+    for closed in (False, True):
+        if closed:
+            chart.block(0, np.array([6.0, 4.0]), 9.0, math.inf)  # from wall to wall
+        route = planner.route(start, goal, chart.costs(0, 0.0, NOTHING, np.empty((0, 4))))
+        assert route.passable != closed
 
 
 def test_a_beam_that_passes_clears_and_a_known_disc_is_not_marked():

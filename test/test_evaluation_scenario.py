@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from evaluation_worlds import course
+from evaluation_worlds import STATIONS, course
 from simulation_worlds import hall
 
 from dyna_nav.evaluation.benchmark import site_of
@@ -131,6 +131,13 @@ def test_an_aisle_lies_between_two_walls():
 def test_a_robot_that_does_not_exist_cannot_stall():
     with pytest.raises(ValueError, match="event stall names robot 7; there are 0 to 3"):
         course(resolve_site("default"), events=(Event(1.0, stall=Stall(robot=7)),))
+
+
+def test_events_leave_as_much_room_as_the_doors_of_a_site_have():
+    """Two rooms and a door of 0.95 m, narrower than what a pallet has to leave elsewhere."""
+    site = hall(boxes=[(9.9, 0, 10.1, 4.5), (9.9, 5.45, 10.1, 10)], stations=STATIONS[:4])
+    drawn = course(site, robots=2, trips=8, events=(Event(1.0, pallet=PalletLeft(True)),))
+    assert len(drawn.timeline) == 1
 
 
 def test_a_pallet_in_a_wall_is_refused_with_the_scenario_it_stands_in():

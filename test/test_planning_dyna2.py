@@ -201,6 +201,15 @@ def test_of_two_actions_that_look_equal_the_slower_one_is_greedy(drive_dyna2):
     assert run.dyna2.values.greedy(scene, 0, allowed) == 4
 
 
+def test_of_actions_that_look_equal_and_are_as_slow_the_straight_one_is_greedy(drive_dyna2):
+    run = drive_dyna2()
+    run.steps(1)
+    run.dyna2.values.fields[:] = 0.0  # there is nothing left to do, and nothing is known about it
+    run.dyna2.values.transient.forget(0)
+    scene = run.dyna2._look(run.controller._last, run.controller._live)
+    assert run.dyna2.values.greedy(scene, 0, np.ones(len(run.dyna2.actions), bool)) == STOP
+
+
 def test_the_greedy_action_is_the_best_of_potential_and_memories_whatever_they_may_promise(drive_dyna2):
     run = drive_dyna2()
     run.steps(1)

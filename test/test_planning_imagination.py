@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from planning_worlds import MODEL, hall
 
-from dyna_nav.mdp import STOP, GoalTolerance
-from dyna_nav.planning.config import Dyna2Config
-from dyna_nav.planning.imagination import Imagined, Rollouts, rows_for
+from dyna_nav.mdp import GoalTolerance, wrap_angle
+from dyna_nav.planning.config import Dyna2Config, PlannerConfig
+from dyna_nav.planning.imagination import Imagined, Rollouts, holds, rows_for
+from dyna_nav.planning.lattice import HEADING_ANGLES
 from dyna_nav.planning.rollouts import judge
 from dyna_nav.planning.straight_way import motion_of
 from dyna_nav.world_model.kinematics import KinematicModel
@@ -36,10 +38,13 @@ def imagine(drive_dyna2):
     dyna2 = run.dyna2
     actions, warm = len(dyna2.actions), np.ones((1, CONFIG.horizon), np.int64)
 
-    def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf, seed=0):
+    def batch(doubt=0.0, after=None, seconds_left=lambda: np.inf, seed=0, share=PLENTY, behind=None):
+        """behind: how far the robot has to turn to the left until its potential is lowest [rad]."""
         dyna2.model.doubt, rng = doubt, np.random.default_rng(seed)
         scene = dyna2._look(run.controller._last, run.controller._live)
-        robot, number = rows_for(scene.state.planned, PLENTY, dyna2.model.members, actions, dyna2._draw)
+        if behind is not None:
+            dyna2.values.fields[0] = 10.0 + 3.0 * abs(wrap_angle(HEADING_ANGLES - scene.state.pose[0, 2] - behind))
+        robot, number = rows_for(scene.state.planned, share, dyna2.model.members, actions, dyna2._draw)
         rollouts = Rollouts(dyna2.model, dyna2.values, CONFIG, scene, robot, number % actions, number < actions, after)
         rollouts.run(
             lambda rollouts, step: rollouts.follow_simulation_policy(
@@ -97,9 +102,33 @@ def test_guided_rollouts_hold_their_action_for_a_while_and_nothing_in_them_is_ch
 
 
 def test_a_guided_rollout_goes_on_with_the_greedy_action(imagine):
-    rollouts, number = imagine()
-    back = np.flatnonzero((number > 9) & (number <= 18) & (rollouts.chosen[0] == STOP))  # on a free way
-    assert (rollouts.chosen[1:, back] // 3 > 0).all()
+    """To the left, where the goal is thought to lie behind the robot's left shoulder."""
+    rollouts, number = imagine(behind=math.radians(110))
+    guided = np.flatnonzero((number > 9) & (number <= 18) & (rollouts.length >= CONFIG.horizon))
+    assert len(guided) == 9
+    assert (rollouts.chosen[1:, guided] % 3 == 0).all()
+
+
+def test_rollouts_of_every_action_hold_it_for_different_times_as_far_as_there_are_blocks_of_them():
+    assert holds(6, guided=3, horizon=10).tolist() == [10, 1, 3, 5]
+    assert holds(3, guided=3, horizon=10).tolist() == [10, 1, 3]
+    assert holds(6, guided=0, horizon=10).tolist() == [10]
+
+
+def test_where_there_is_one_rollout_of_each_action_it_turns_greedy():
+    assert holds(1, guided=3, horizon=10).tolist() == [3]
+    assert holds(1, guided=0, horizon=10).tolist() == [10]
+    assert holds(1, guided=3, horizon=2).tolist() == [2]
+
+
+@pytest.mark.parametrize(("share", "guided"), [(10, 9), (15, 9), (20, 9), (25, 9), (35, 18), (60, 27)])
+def test_no_action_has_more_guided_rollouts_than_another(imagine, share, guided):
+    (first, number), (second, _) = imagine(share=share, seed=1), imagine(share=share, seed=2)
+    alike = np.array([np.array_equal(first.chosen[:, row], second.chosen[:, row]) for row in range(first.rows)])
+    blocks = len(holds((share - 1) // 9, CONFIG.guided, CONFIG.horizon))
+    assert 9 * (blocks - (blocks > 1)) == guided
+    assert alike[number <= 9 * blocks].all()
+    assert share < 25 or not alike[number > 9 * blocks].all()
 
 
 def test_familiar_rollouts_reach_the_horizon_and_doubtful_ones_the_cautious_one(imagine):
@@ -159,12 +188,12 @@ def test_what_a_model_imagines_that_answers_nonsense_is_not_kept():
 
 @pytest.fixture
 def touched():
-    """Judges one step of two robots' rollouts, robot 0's at 0 and 0.3 m/s, during which something touches robot 0."""
+    """Judges one step of rollouts of robot 0, a row for each of its speeds, at the end of which something is near."""
     site = hall(12, 8)
     field, geometry = site.clearance.astype(np.float32), np.array([*site.map.origin, site.map.resolution])
 
     def judged(velocity, other=2, touch=-0.1, x=6.0):
-        """Delay and whether each row goes on, at x [m]; ``other`` is so far from robot 0, the goal is far away."""
+        """Delay and whether each row goes on, at x [m]; ``other`` leaves a gap of ``touch``, the goal is far away."""
         pose = np.tile([x, 4.0, 0.0], (len(velocity), 1))
         twist = np.column_stack([velocity, np.zeros(len(velocity))])
         start, goal = pose[:, :2].copy(), np.tile([10.0, 4.0, 0.0], (len(velocity), 1))
@@ -195,9 +224,22 @@ def test_a_robot_of_the_fleet_is_not_waited_for_in_its_way(touched):
     assert going.tolist() == [False, False]
 
 
-def test_a_step_that_the_braking_rule_would_slow_down_takes_as_long_as_it_would(touched):
+def test_the_way_that_is_lost_to_the_braking_rule_costs_its_time(touched):
     """Beside a wall, with 5 cm of room: 0.75 m/s keep the distance of 2 cm and 4 cm per m/s."""
     x = 0.05 + MODEL.radius + 0.05
     slow, fast = touched([0.7, 1.5], touch=1.0, x=x)[0] - touched([0.7, 1.5], touch=1.0, x=6.0)[0]
     assert slow == pytest.approx(0.0, abs=1e-4)
-    assert fast == pytest.approx(-0.01 * (1.0 - 0.75 / 1.5), abs=1e-3)
+    assert fast == pytest.approx(-0.01 * (1.0 - 0.75 / 1.5), abs=3e-4)
+
+
+def test_where_there_is_no_room_at_all_creeping_is_reckoned_with(touched):
+    x = 0.05 + MODEL.radius + 0.015
+    creeping, fast = touched([0.1, 1.5], touch=1.0, x=x)[0] - touched([0.1, 1.5], touch=1.0, x=6.0)[0]
+    assert creeping == pytest.approx(0.0, abs=1e-6)
+    assert fast == pytest.approx(-0.01 * (1.0 - 0.1 / 1.5), abs=1e-4)
+
+
+def test_rollouts_keep_half_of_the_margins_for_laser_returns(drive_dyna2):
+    braking = PlannerConfig().braking
+    margins = drive_dyna2().dyna2.values.margins
+    assert margins == pytest.approx([0.5 * braking.return_margin, 0.5 * braking.return_speed_margin])

@@ -195,6 +195,15 @@ def test_the_permanent_memory_is_written_once_a_minute_while_the_robots_drive(tm
     assert contents(SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path).permanent) == pytest.approx(learned)
 
 
+def test_what_was_learned_about_another_potential_is_not_read(tmp_path):
+    for potential, held in ((1.0, 0), (1.0, 1), (2.0, 0)):
+        memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path, potential)
+        assert bool(contents(memories.permanent)) == bool(held)
+        memories.permanent.learn((1.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)
+        assert memories.save() is None
+        memories.close()
+
+
 def test_that_it_cannot_be_written_is_told_and_tried_again(tmp_path):
     memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path / "memory")
     (tmp_path / "memory").write_text("a file where the folder should be")

@@ -179,8 +179,8 @@ def test_driving_along_a_wall_is_dearer_than_down_the_middle():
     assert at(lattice, field, 2, 0.5, 0.0) > at(lattice, field, 2, 3, 0.0) + 0.5
 
 
-@pytest.mark.parametrize("nodes", [10_000, 20_000, 50_000, 333_333])
-@pytest.mark.parametrize("size", [(20, 15), (37.3, 11.7), (60, 60)])
+@pytest.mark.parametrize("nodes", [80_000, 100_000, 333_333])
+@pytest.mark.parametrize("size", [(20, 15), (37.3, 11.7)])
 def test_a_large_site_gets_cells_so_large_that_the_nodes_suffice(nodes, size):
     site = hall(*size, resolution=0.1)
     lattice = Lattice.of(site, MODEL, replace(CONFIG, nodes=nodes))
@@ -190,10 +190,19 @@ def test_a_large_site_gets_cells_so_large_that_the_nodes_suffice(nodes, size):
     assert cols * lattice.resolution >= size[0] - 1e-6
 
 
+def test_no_cell_is_so_large_that_the_way_leads_through_a_thin_wall():
+    site = hall(12, 8, [(6, 0, 6.05, 8)])
+    for nodes in (10_000, 20_000):
+        lattice, field = field_of(site, (2, 4, 0), config=replace(CONFIG, nodes=nodes))
+        assert lattice.resolution < MODEL.radius + MODEL.room
+        assert at(lattice, field, 3, 4, math.pi) < 5
+        assert at(lattice, field, 9, 4, math.pi) == UNREACHABLE
+
+
 def test_a_coarse_lattice_still_leads_to_the_goal():
     config = replace(CONFIG, nodes=20_000)
     lattice, field = field_of(OPEN_HALL, (17, 12, 0.0), config=config)
-    assert lattice.resolution > 0.3
+    assert lattice.resolution > 0.29
     assert descend(lattice, field, (17, 12), (3, 3, 2.0), 40)
 
 

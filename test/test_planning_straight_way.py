@@ -58,7 +58,21 @@ def test_missing_speed_counts_by_its_share():
     assert lateness(10.0, 0.0, motion_of(ROBOT, TOLERANCE, 0.0)) == pytest.approx(BRAKING)
 
 
-@given(time=st.floats(0.0, 20.0), speed=st.floats(0.0, FULL))
+@given(gain=st.floats(0.0, 2.0), hold=st.floats(0.0, 5.0))
+def test_gaining_speed_holding_full_speed_and_braking_is_the_fastest_way_there_is(gain, hold):
+    speed = FULL - GAIN * min(gain, FULL / GAIN)
+    driven = (FULL**2 - speed**2) / (2 * GAIN) + FULL * hold + (FULL**2 - LAST**2) / (2 * BRAKE)
+    took = (FULL - speed) / GAIN + hold + (FULL - LAST) / BRAKE
+    assert straight_time(driven, speed, LAST, FULL, GAIN, BRAKE) == pytest.approx(took, abs=1e-9)
+
+
+@pytest.mark.parametrize("length", [0.0, 0.1, 5.0])
+def test_who_rolls_backwards_is_farther_off_than_who_stands(length):
+    standing, rolling = (lateness(length, speed, MOTION) for speed in (0.0, -1.0))
+    assert rolling > standing + 0.3
+
+
+@given(time=st.floats(0.0, 20.0), speed=st.floats(-FULL, FULL))
 def test_it_does_not_jump(time, speed):
     """A millimetre more is worth most to who stands just before the goal: 40 ms, as long as it takes them."""
     here = lateness(time, speed, MOTION)

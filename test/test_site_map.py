@@ -174,6 +174,25 @@ def test_a_turned_map_lies_where_its_origin_says(tmp_path):
     assert grid.position_of(row, col).tolist() == pytest.approx([4.5, 24.5])
 
 
+def test_a_map_that_is_mostly_margin_is_read_without_it_and_lies_where_it_lay(tmp_path):
+    pixels = np.full((400, 300), 205, np.uint8)
+    pixels[101:199, 51:149] = 254
+    for edge in (np.s_[100:200:99, 50:150], np.s_[100:200, 50:150:99]):
+        pixels[edge] = 0
+    site, whole = load_site(write_map(tmp_path, pixels)), read_map(tmp_path / "map.yaml")
+    assert site.map.shape == (118, 118)  # a metre of margin at 0.1 m
+    free = [grid.position_of(*np.nonzero(grid.free)) for grid in (site.map, whole)]
+    assert free[0] == pytest.approx(free[1])
+    assert site.clearance.max() == Site.from_map("whole", whole).clearance.max()
+
+
+def test_a_map_that_is_mostly_floor_and_one_without_any_are_as_they_are():
+    grid = OccupancyMap(np.pad(np.zeros((40, 40), np.int8), 5, constant_values=-1), 0.1, (0.0, 0.0))
+    nothing = OccupancyMap(np.full((40, 40), -1, np.int8), 0.1, (0.0, 0.0))
+    assert grid.without_margins() is grid
+    assert nothing.without_margins() is nothing
+
+
 BAD_FIELDS = [
     ("image", None, "missing"),
     ("image", 7, "name of a pgm or png"),

@@ -147,10 +147,10 @@ class Costmap:
         self._places: list[list[tuple[float, float, float, float]]] = [[] for _ in range(layers)]
 
     def cell_of(self, xy: np.ndarray) -> tuple[int, int]:
-        """Row and column of the cell at xy [2] (map frame), the nearest one of the grid."""
+        """Row and column of the cell at xy [2] (map frame), or of the nearest one inside the grid's lethal border."""
         col, row = (np.asarray(xy, float)[:2] - self.origin) / self.cell
         rows, cols = self.static_cost.shape
-        return int(min(max(row, 0), rows - 1)), int(min(max(col, 0), cols - 1))
+        return int(min(max(row, 1), rows - 2)), int(min(max(col, 1), cols - 2))
 
     def positions(self, cells: np.ndarray) -> np.ndarray:
         """Centres [..., 2] (map frame) of cells [..., 2] (row, col)."""

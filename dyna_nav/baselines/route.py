@@ -90,10 +90,12 @@ class RoutePlanner:
             cells = search(cost, to_go, *origin, *target, _MOST)
         passable = len(cells) > 0
         if not passable:
-            cost[np.isinf(cost) & np.isfinite(self._costmap.static_cost)] = _DETOUR
+            closed = np.isinf(cost) & np.isfinite(self._costmap.static_cost)
+            cost[closed] = _DETOUR
             cells = search(cost, to_go, *origin, *target, cost.size)
             if not len(cells):
                 return None
+            passable = not closed[cells[:, 0], cells[:, 1]].any()  # on a large site the first search gives up early
         return self._drivable(start, goal[:2], cells, cost, lethal, passable)
 
     def refuge(self, start: np.ndarray, wanted: np.ndarray, cost: np.ndarray) -> Route | None:

@@ -1,72 +1,115 @@
 """``python -m dyna_nav.baselines.sweep``: tunes the baseline, one parameter at a time, on sites that are not reported.
 
-Every candidate drives the same cases: random sites 101 to 106, with 1, 4 and 8 robots, with and without knowledge of
-the fleet, with pallets that are not in the map where 4 robots drive. A case is a fixed time; its figure is the time
-spent per time that the same progress takes at full speed along the geodesic (trips under way count with the way they
-have made). Results are appended to a CSV file; what is in it already is not driven again.
+Every candidate drives the same trips (``CASES``) in the benchmark's own episodes: alone, in crossing flows, among
+pallets and in corridors. What counts is travel time over ideal time, a trip that was given up with its timeout, as in
+every evaluation; what a candidate is worth is told by its cases paired with those of the defaults. Results are appended
+to a CSV file; what is in it already is not driven again.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
+import math
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dyna_nav.baselines.controller import AStarController, BaselineConfig
-from dyna_nav.mdp import RobotModel, goal_reached
+from dyna_nav.evaluation.benchmark import course_of, site_of
+from dyna_nav.evaluation.episode import Episode
+from dyna_nav.evaluation.scenario import load_scenario, overridden
 from dyna_nav.parameters import check
-from dyna_nav.simulation import Pallet, Simulation
-from dyna_nav.site import Site, resolve_site
-from dyna_nav.site.fields import distance_at, geodesic_distance
+from dyna_nav.workers import run_jobs
 
-SWEEP = {  # parameter: values that are tried beside the default, what matters most in traffic first
-    "monitor.robot_margin": (0.06, 0.14),
-    "traffic.predict_cost": (2.0, 12.0),
-    "monitor.yield_time": (0.5, 1.5),
-    "monitor.slow_share": (0.4, 1.0),
-    "monitor.time_to_collision": (0.6,),
-    "replan_period": (0.5, 2.0),
-    "costmap.cost_weight": (1.5, 5.0),
+SWEEP = {  # parameter: values that are tried beside the default, what was close in earlier sweeps first
+    "costmap.cost_scaling": (2.0, 6.0),
+    "costmap.cost_weight": (0.8, 3.0),
     "costmap.inflation_radius": (0.3, 1.0),
     "pursuit.lookahead_time": (0.6, 1.0),
-    "traffic.keep_right": (0.0,),
-    "pursuit.proximity_speed": (0.5, 1.0),
-    "costmap.cost_scaling": (2.0, 6.0),
-    "recovery.patience": (1.5,),
+    "monitor.slow_share": (0.4, 1.0),
+    "recovery.patience": (1.5, 5.0),
+    "recovery.retreat_time": (3.0, 12.0),
+    "traffic.predict_cost": (6.0, 24.0),
+    "traffic.keep_right": (0.0, 0.8),
+    "replan_period": (0.5, 2.0),
+    "monitor.robot_margin": (0.06, 0.14),
+    "monitor.time_to_collision": (0.6,),
+    "monitor.yield_time": (0.5, 1.5),
+    "recovery.wait": (0.5, 4.0),
     "pursuit.lookahead_min": (0.6, 1.2),
+    "pursuit.proximity_speed": (0.5, 1.0),
+    "pursuit.launch_angle": (0.3, 1.0),
+    "recovery.circling": (6.0, 25.0),
 }
-COLUMNS = ("candidate", "site", "robots", "variant", "elapsed_s", "progress_s", "trips", "slowest", "collisions")
-_APART = 1.2  # a station with a robot so near is taken [m]
+DEFAULT = "default"
+COLUMNS = ("candidate", "case", "group", "travel_s", "ideal_s", "trips", "unfinished", "collisions", "slowest")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One hall, fleet and variant that every candidate drives."""
+    """One episode that every candidate drives: ``group`` is the column of the table that it counts in."""
 
-    site: str
-    robots: int
-    knows_fleet: bool
-    pallets: int = 0
-    seed: int = 1
+    group: str
+    scenario: str
+    seed: int
+    site: str = ""  # "": the scenario's own
+    robots: int | None = None
+    trips: int | None = None
+    knows_fleet: bool = True
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.site, str(self.robots), "fleet" if self.knows_fleet else "blind"
+    def name(self) -> str:
+        return f"{self.scenario} {self.site} {self.seed} {'fleet' if self.knows_fleet else 'blind'}".replace("  ", " ")
 
 
 CASES = (
-    Case("random:101", 1, False),
-    Case("random:102", 8, False),
-    Case("random:103", 4, False, pallets=4),
-    Case("random:104", 4, True, pallets=4),
-    Case("random:105", 8, True),
-    Case("random:106", 8, False),
-    Case("random:102", 8, True),
+    Case("alone", "empty", 1, "random:101"),
+    Case("alone", "empty", 2, "random:102"),
+    Case("crossing", "busy", 1, "random:103", trips=40),
+    Case("crossing", "busy", 2, "random:104", trips=40),
+    Case("crossing", "busy", 3, "random:105", trips=40),
+    Case("crossing", "busy", 4, "random:106", trips=40, knows_fleet=False),
+    Case("pallets", "pallets", 5, "random:101", trips=20),
+    Case("pallets", "pallets", 6, "random:102", trips=20),
+    Case("pallets", "pallets", 7, "random:103", trips=20, knows_fleet=False),
+    Case("corridors", "head_on", 901),
+    Case("corridors", "head_on", 902),
+    Case("corridors", "head_on_narrow", 901),
+    Case("corridors", "head_on_narrow", 902),
+    Case("corridors", "head_on_narrow", 903),
+    Case("corridors", "stalled", 901),
 )
+OTHER_CASES = (  # on which what was taken over is driven once more beside the old values
+    Case("alone", "empty", 11, "random:107"),
+    Case("alone", "empty", 12, "random:108"),
+    Case("crossing", "busy", 11, "random:109", trips=40),
+    Case("crossing", "busy", 12, "random:110", trips=40),
+    Case("crossing", "busy", 13, "random:111", trips=40),
+    Case("crossing", "busy", 14, "random:112", trips=40, knows_fleet=False),
+    Case("pallets", "pallets", 15, "random:107", trips=20),
+    Case("pallets", "pallets", 16, "random:108", trips=20),
+    Case("pallets", "pallets", 17, "random:109", trips=20, knows_fleet=False),
+    Case("corridors", "head_on", 911),
+    Case("corridors", "head_on", 912),
+    Case("corridors", "head_on_narrow", 911),
+    Case("corridors", "head_on_narrow", 912),
+    Case("corridors", "head_on_narrow", 913),
+    Case("corridors", "stalled", 911),
+)
+GROUPS = tuple(dict.fromkeys(case.group for case in CASES))
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One candidate on one case."""
+
+    candidate: str
+    values: tuple[tuple[str, float], ...]
+    case: Case
 
 
 def with_values(config: BaselineConfig, values: dict[str, float]) -> BaselineConfig:
@@ -85,74 +128,30 @@ def with_values(config: BaselineConfig, values: dict[str, float]) -> BaselineCon
     return config
 
 
-def drop_pallets(site: Site, count: int, rng: np.random.Generator) -> list[Pallet]:
-    """Pallets in the open, away from stations and from each other, that leave room to pass on one side."""
-    row, col = np.nonzero((site.clearance > 0.9) & (site.clearance < 1.8))
-    spots = site.map.position_of(row, col)[rng.permutation(len(row))]
-    chosen: list[np.ndarray] = [np.array([station.x, station.y]) for station in site.stations]
-    pallets = []
-    for spot in spots:
-        if len(pallets) < count and all(np.hypot(*(spot - other)) > 2.5 for other in chosen):
-            chosen.append(spot)
-            pallets.append(Pallet(float(spot[0]), float(spot[1]), float(rng.choice((0.0, 0.5 * np.pi)))))
-    return pallets
-
-
-def drive(case: Case, config: BaselineConfig, seconds: float) -> dict[str, float]:
-    """Drive a case for a time [s]; the columns of its row from ``elapsed_s`` on. Deterministic."""
-    site, model = resolve_site(case.site), RobotModel()
-    pallets = drop_pallets(site, case.pallets, np.random.default_rng([case.seed, 1]))
-    simulation = Simulation(site, case.robots, case.seed, pallets=pallets)
-    controller = AStarController(case.knows_fleet, config)
-    controller.reset(site, case.robots, np.random.default_rng([case.seed, 2]), model)
-    stations = np.array([(station.x, station.y, station.yaw) for station in site.stations])
-    fields = [geodesic_distance(site, station[:2], model.radius) for station in stations]
-    draws = [np.random.default_rng([case.seed, 3, robot]) for robot in range(case.robots)]
-    target, begun, ideal = [-1] * case.robots, [0.0] * case.robots, [0.0] * case.robots
-    elapsed, progress, slowest, trips = 0.0, 0.0, 1.0, 0
-
-    def to_go(robot: int, pose: np.ndarray) -> float:  # at full speed [s]
-        return distance_at(site, fields[target[robot]], pose[:2]) / model.max_speed
-
-    while simulation.time < seconds:
-        seen = simulation.observe()
-        for robot in range(case.robots):
-            k = target[robot]
-            if (
-                k >= 0
-                and goal_reached(
-                    seen.pose[robot : robot + 1],
-                    seen.twist[robot : robot + 1, 0],
-                    stations[k : k + 1],
-                    config.tolerance,
-                )[0]
-            ):
-                spent = simulation.time - begun[robot]
-                elapsed, progress, trips = elapsed + spent, progress + ideal[robot], trips + 1
-                slowest = max(slowest, spent / ideal[robot])
-                target[robot] = k = -1
-                controller.assign(robot, None)
-            if k < 0:
-                apart = np.hypot(*(stations[:, None, :2] - seen.pose[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
-                free = [j for j in range(len(stations)) if j not in target and apart[j] > _APART]
-                if free:
-                    target[robot], begun[robot] = int(draws[robot].choice(free)), simulation.time
-                    ideal[robot] = to_go(robot, seen.pose[robot])
-                    controller.assign(robot, stations[target[robot]])
-        simulation.step(controller.act(seen))
-    for robot, pose in enumerate(simulation.observe().pose):
-        if target[robot] >= 0 and np.isfinite(left := to_go(robot, pose)):
-            elapsed += simulation.time - begun[robot]
-            progress += ideal[robot] - left
-    return {
-        "elapsed_s": round(elapsed, 1), "progress_s": round(progress, 2), "trips": trips,
-        "slowest": round(slowest, 2), "collisions": len(simulation.collisions),
-    }  # fmt: skip
+def drive(job: Drive, on_trip: Callable[[], None] = lambda: None) -> dict[str, str]:
+    """Drive a candidate on a case: its row. Deterministic."""
+    case = job.case
+    scenario = overridden(load_scenario(case.scenario), case.robots, case.trips, case.site)
+    controller = AStarController(case.knows_fleet, with_values(BaselineConfig(), dict(job.values)))
+    course = course_of(site_of(scenario), scenario, case.seed)
+    result = Episode(course, controller, job.candidate, on_trip=on_trip).run()
+    row = {
+        "candidate": job.candidate,
+        "case": case.name,
+        "group": case.group,
+        "travel_s": round(sum(trip.travel_s for trip in result.trips), 1),
+        "ideal_s": round(sum(trip.ideal_s for trip in result.trips), 2),
+        "trips": len(result.trips),
+        "unfinished": sum(not trip.finished for trip in result.trips),
+        "collisions": len(result.collisions),
+        "slowest": round(max(trip.ratio for trip in result.trips), 2),
+    }
+    return {name: str(value) for name, value in row.items()}
 
 
 def candidates(extra: list[str]) -> Iterator[tuple[str, dict[str, float]]]:
     """Names and changed parameters: the defaults, every single change, and the combinations asked for."""
-    yield "default", {}
+    yield DEFAULT, {}
     for name, values in SWEEP.items():
         for value in values:
             yield f"{name}={value:g}", {name: value}
@@ -165,9 +164,12 @@ def parse(words: str) -> dict[str, float]:
     values = {}
     for word in words.split(","):
         name, separator, value = word.partition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            separator = ""
         if not separator:
             raise ValueError(f"--candidate has {word!r}; write name=value, as in pursuit.lookahead_time=0.9")
-        values[name.strip()] = float(value)
     return values
 
 
@@ -183,57 +185,84 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Markdown: per candidate the ratio over all its cases and per fleet size, collisions and slowest trip."""
+    """Markdown: per candidate travel over ideal time by group, what it is worth, unfinished trips and collisions."""
+    of: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        of.setdefault(row["candidate"], {})[row["case"]] = row
+    default = of.get(DEFAULT, {})
+    of = {name: cases for name, cases in of.items() if cases.keys() == default.keys()}  # whole ones alone
+    worth = {name: _worth(cases, default) for name, cases in of.items()}
     lines = [
-        "| candidate | all | 1 robot | 4 robots | 8 robots | collisions | slowest trip |",
-        "|---|---|---|---|---|---|---|",
+        f"| candidate | {' | '.join(GROUPS)} | time / defaults' | not finished | collisions | slowest trip |",
+        f"|---|{'---|' * len(GROUPS)}---|---|---|---|",
     ]
-
-    def ratio(chosen: list[dict[str, str]]) -> float:
-        return float(np.mean([float(row["elapsed_s"]) / float(row["progress_s"]) for row in chosen]))
-
-    names = list(dict.fromkeys(row["candidate"] for row in rows))
-    of = {name: [row for row in rows if row["candidate"] == name] for name in names}
-    for name in sorted((name for name in names if len(of[name]) == len(CASES)), key=lambda name: ratio(of[name])):
-        sizes = [ratio([row for row in of[name] if row["robots"] == size]) for size in ("1", "4", "8")]
-        hits, slowest = sum(int(row["collisions"]) for row in of[name]), max(float(r["slowest"]) for r in of[name])
+    for name in sorted(of, key=lambda name: worth[name][0]):
+        cases = list(of[name].values())
+        groups = [f"{_ratio([row for row in cases if row['group'] == group]):.3f}" for group in GROUPS]
+        mean, error = worth[name]
         lines.append(
-            f"| {name} | {ratio(of[name]):.3f} | " + " | ".join(f"{s:.3f}" for s in sizes) + f" | {hits} | {slowest} |"
+            f"| {name} | {' | '.join(groups)} | {mean:.3f} ± {error:.3f} "
+            f"| {sum(int(row['unfinished']) for row in cases)} | {sum(int(row['collisions']) for row in cases)} "
+            f"| {max(float(row['slowest']) for row in cases)} |"
         )
     return "\n".join(lines)
+
+
+def _ratio(rows: list[dict[str, str]]) -> float:
+    """Travel over ideal time of some rows; NaN without any."""
+    ideal = sum(float(row["ideal_s"]) for row in rows)
+    return sum(float(row["travel_s"]) for row in rows) / ideal if ideal else math.nan
+
+
+def _worth(cases: dict[str, dict[str, str]], default: dict[str, dict[str, str]]) -> tuple[float, float]:
+    """Mean over the cases of travel time over that of the defaults, and its standard error."""
+    ratios = [float(row["travel_s"]) / float(default[name]["travel_s"]) for name, row in cases.items()]
+    return float(np.mean(ratios)), float(np.std(ratios) / math.sqrt(max(len(ratios) - 1, 1)))
 
 
 def main() -> None:
     """Drive what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/baseline_sweep.csv"), help="CSV file of the results")
-    parser.add_argument("--seconds", type=float, default=30.0, help="simulated time of a case")
-    parser.add_argument("--most", type=int, default=10_000, help="candidates to drive in this run")
+    parser.add_argument("--processes", type=int, default=2, help="episodes side by side")
     parser.add_argument(
         "--candidate", action="append", default=[], metavar="A=1,B=2", help="a combination to drive as well"
     )
+    parser.add_argument("--only", action="store_true", help="drive the defaults and the combinations alone")
+    parser.add_argument("--other-cases", action="store_true", help="on sites and seeds that the sweep did not see")
     parser.add_argument("--table", action="store_true", help="drive nothing, only print the table")
     arguments = parser.parse_args()
     try:
         rows = read(arguments.out)
-        wanted = [(name, with_values(BaselineConfig(), values)) for name, values in candidates(arguments.candidate)]
+        wanted = [
+            (name, values)
+            for name, values in candidates(arguments.candidate)
+            if not arguments.only or name in (DEFAULT, *arguments.candidate)
+        ]
+        for _, values in wanted:
+            with_values(BaselineConfig(), values)
     except ValueError as error:
         parser.exit(2, f"sweep: {error}\n")
-    known = {(row["candidate"], row["site"], row["robots"], row["variant"]) for row in rows}
+    known = {(row["candidate"], row["case"]) for row in rows}
+    jobs = [
+        Drive(name, tuple(values.items()), case)
+        for name, values in ([] if arguments.table else wanted)
+        for case in (OTHER_CASES if arguments.other_cases else CASES)
+        if (name, case.name) not in known
+    ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    missing = [(name, config, [case for case in CASES if (name, *case.key) not in known]) for name, config in wanted]
-    missing = [entry for entry in missing if entry[2]][: 0 if arguments.table else arguments.most]
-    for done, (name, config, cases) in enumerate(missing):
-        for case in cases:
-            row = dict(zip(COLUMNS, (name, *case.key), strict=False)) | drive(case, config, arguments.seconds)
-            fresh = not arguments.out.exists()
-            with arguments.out.open("a", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                if fresh:
-                    writer.writeheader()
-                writer.writerow(row)
-            rows.append({key: str(value) for key, value in row.items()})
-        print(f"{done + 1}/{len(missing)} {name}", flush=True)
+
+    def keep(row: dict[str, str]) -> None:
+        fresh = not arguments.out.exists()
+        with arguments.out.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        rows.append(row)
+        print(f"{row['candidate']}: {row['case']}, {_ratio([row]):.3f} of ideal", file=sys.stderr, flush=True)
+
+    run_jobs(drive, jobs, arguments.processes, lambda: None, keep)
     print(table(rows))
 
 

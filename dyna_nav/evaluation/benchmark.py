@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import combinations
@@ -27,7 +29,8 @@ from dyna_nav.workers import run_jobs
 
 STANDING_THINGS = ("wall", "pallet")
 STOOD = 1.0  # a robot that was slower than HIT_MOVING for so long before a contact is a thing that stands still [s]
-PACKAGES = ("numpy", "numba", "mujoco", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "numba", "mujoco", "onnxruntime")
+OUTSIDERS = ("torch", "pytorch-mppi", "pyrvo")  # what controllers of others come with, where it is installed
 DIFFERENCES = {  # per trip, a minus b
     "travel_time_s": lambda trip: trip.travel_s,
     "travel_time_vs_ideal": lambda trip: trip.ratio,
@@ -115,7 +118,11 @@ def summarise(results: list[EpisodeResult]) -> dict:
 def versions() -> dict[str, str]:
     """What the figures depend on."""
     found = {"dyna_nav": __version__, "python": platform.python_version(), "machine": platform.machine()}
-    return found | {name: metadata.version(name) for name in PACKAGES}
+    found |= {name: metadata.version(name) for name in PACKAGES}
+    for name in OUTSIDERS:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _figures(runs: list[EpisodeResult]) -> dict:
@@ -136,6 +143,7 @@ def _figures(runs: list[EpisodeResult]) -> dict:
     return {
         "trips": len(trips),
         "unfinished": len(trips) - len(finished),
+        "unfinished_because": _tally(trip.note for trip in trips if not trip.finished),
         "void_trips": sum(run.void_trips for run in runs),
         "travel_time_mean_s": _rounded(_mean([trip.travel_s for trip in trips])),
         "travel_time_mean_finished_s": _rounded(_mean([trip.travel_s for trip in finished])),
@@ -226,11 +234,12 @@ def _bounds(interval: Interval, several: bool) -> list[float | None]:
 
 def _count(others) -> dict[str, int]:
     """How often each kind of thing occurs: wall, robot, pallet, walker."""
-    counts: dict[str, int] = {}
-    for other in others:
-        kind = other.partition(":")[0]
-        counts[kind] = counts.get(kind, 0) + 1
-    return dict(sorted(counts.items()))
+    return _tally(other.partition(":")[0] for other in others)
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    """How often each word occurs."""
+    return dict(sorted(Counter(words).items()))
 
 
 def _mean(values: list[float]) -> float | None:

@@ -20,12 +20,14 @@ from dyna_nav.simulation.walkers import RADIUS as WALKER_RADIUS
 from dyna_nav.site import OccupancyMap, Site
 from dyna_nav.site.distances import Distances
 from dyna_nav.site.occupancy import clearance_of
+from dyna_nav.site.stations import ROOM
 
 TASK_STREAM, EVENT_STREAM = 21, 23  # of the seed
 EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
 PLACE_ROOM = 0.2  # around a robot that stands on a place of its own, or is set down there [m]
+PASSAGES = (PASSAGE, 0.1, ROOM)  # on either side of a robot, the first that the hall itself leaves [m]
 PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 
@@ -97,6 +99,7 @@ class _Events:
         self._drops: list[PalletDrop] = []
         self._hall = site
         self._expected = [self._expected_starts(robot) for robot in range(len(tasks.starts))]
+        self._room = next((room for room in PASSAGES if self._connected(site.clearance, room)), 0.0)
 
     def draw(self, event: Event, scenario: str) -> list:
         """Everything that comes of one event. Raises ValueError when there is no place for it."""
@@ -208,11 +211,15 @@ class _Events:
         cells = np.array(self._hall.map.cells)
         for other in (drop, *self._meanwhile(drop)):
             cells[_footprint(self._hall.map, other.pallet)] = 100
-        return self._connected(_hall_with(self._hall, cells).clearance)
+        return self._stays_connected(_hall_with(self._hall, cells).clearance)
 
-    def _connected(self, clearance: np.ndarray) -> bool:
-        """Whether all places belong to one region in which a robot has room to spare."""
-        labels, _ = ndimage.label(clearance >= self._model.radius + PASSAGE)
+    def _stays_connected(self, clearance: np.ndarray) -> bool:
+        """Whether robots still have room to spare between all places, or as much as the hall itself leaves them."""
+        return self._connected(clearance, self._room)
+
+    def _connected(self, clearance: np.ndarray, room: float) -> bool:
+        """Whether all places belong to one region in which a robot has so much room on either side [m]."""
+        labels, _ = ndimage.label(clearance >= self._model.radius + room)
         rows, cols = self._site.map.cell_of(self._tasks.places[:, :2])
         found = labels[rows, cols]
         return bool(found.min() > 0 and found.min() == found.max())
@@ -234,7 +241,7 @@ class _Events:
             cells = np.array(grid.cells)
             cells[island], cells[moved] = 0, 100
             hall = _hall_with(self._hall, cells)
-            if self._connected(hall.clearance):
+            if self._stays_connected(hall.clearance):
                 self._hall = hall
                 return HallChange(at, hall)
         return None
@@ -251,7 +258,7 @@ class _Events:
             if point is None or not self._in_aisle(point):
                 continue
             around = np.hypot(*(_centres(self._site.map) - point).transpose(2, 0, 1)) - self._model.radius
-            if self._connected(np.minimum(self._site.clearance, around)):
+            if self._stays_connected(np.minimum(self._site.clearance, around)):
                 lasts = math.inf if event.stall.lasts is None else event.stall.lasts
                 return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
         return None
@@ -275,13 +282,18 @@ def _centres(grid: OccupancyMap) -> np.ndarray:
     return grid.position_of(*np.indices(grid.shape))
 
 
-def _footprint(grid: OccupancyMap, pallet: Pallet) -> np.ndarray:
-    """Cells [rows, cols] (bool) whose centre a pallet covers."""
-    centres = _centres(grid) - (pallet.x, pallet.y)
+def _footprint(grid: OccupancyMap, pallet: Pallet) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the cells whose centre a pallet covers."""
+    reach = 0.5 * math.hypot(pallet.length, pallet.width)
+    low, high = (np.array(grid.cell_of(np.array([pallet.x, pallet.y]) + side)) for side in (-reach, reach))
+    low, high = np.maximum(low, 0), np.minimum(high, np.array(grid.shape) - 1)
+    rows, cols = np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1].reshape(2, -1)
+    aside = grid.position_of(rows, cols) - (pallet.x, pallet.y)
     cosine, sine = math.cos(pallet.yaw), math.sin(pallet.yaw)
-    along = np.abs(cosine * centres[..., 0] + sine * centres[..., 1])
-    across = np.abs(cosine * centres[..., 1] - sine * centres[..., 0])
-    return (along <= pallet.length / 2) & (across <= pallet.width / 2)
+    along = np.abs(cosine * aside[:, 0] + sine * aside[:, 1])
+    across = np.abs(cosine * aside[:, 1] - sine * aside[:, 0])
+    covered = (along <= pallet.length / 2) & (across <= pallet.width / 2)
+    return rows[covered], cols[covered]
 
 
 def _hall_with(site: Site, cells: np.ndarray) -> Site:

@@ -35,11 +35,18 @@ COLUMNS = {  # of every table, by their keys in a summary
     "collisions_with_still": Figure("with still things", "collisions with things that stand still", "d"),
     "near_misses": Figure("near misses", "near misses", "d"),
     "plan_ms_p99": Figure("plan p99 [ms]", "99th percentile of the planning time", ".0f", 1.0, ""),
+    "wait_ms_p99": Figure(
+        "wait p99 [ms]", "99th percentile of the time that was waited for potentials", ".0f", 1.0, ""
+    ),
     "mean_abs_jerk": Figure("jerk [m/s³]", "mean absolute jerk", ".2f"),
 }
-PEOPLE = Figure("people hit", "people hit by a moving robot", "d")
-TARGET_FIGURES = {key: COLUMNS[key] for key in COLUMNS} | {
-    "people_hit_moving": PEOPLE,
+PEOPLE = {  # of tables about people
+    "people_hit_moving": Figure("people hit", "people hit by a moving robot", "d"),
+    "people_hit_standing": Figure("walked into a standing robot", "people who walked into a standing robot", "d"),
+}
+TARGET_FIGURES = {
+    **COLUMNS,
+    **PEOPLE,
     "episodes": Figure("episodes", "episodes driven", ",d"),
     "ratio": Figure("ratio", "travel time", ".3f"),
     "ratio_high": Figure("upper end", "upper end of the 95 % interval of travel time", ".3f"),

@@ -11,10 +11,10 @@ from dyna_nav.evaluation.statistics import Interval, clusters_of, ratio_of_sums
 
 WITHIN = 3.0  # times ideal
 COLUMNS = ("travel_s", "ideal_s", "least_s", "mean_abs_jerk", "finished")
-SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "near_misses")
+SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "people_hit_standing", "near_misses")
 OF_TRIPS = (  # without a trip there are none
     "travel_time_vs_ideal", "least_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal",
-    "mean_abs_jerk", "plan_ms_p99", "real_time_factor",
+    "mean_abs_jerk", "plan_ms_p99", "wait_ms_p99", "real_time_factor",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ class PooledRatio:
 def pooled_figures(results: list[Result], label: str) -> dict:
     """A controller's figures over all runs in which it drove, by the keys of a summary; None for what is unknown.
 
-    Ratios are sums over sums, quantiles those of all trips; the planning time is that of the slowest run.
+    Ratios are sums over sums, quantiles those of all trips; planning and waiting times are those of the slowest run.
     """
     runs = [result for result in results if label in result.trips]
     figures = [result.summary["controllers"][label] for result in runs]
@@ -55,6 +55,7 @@ def pooled_figures(results: list[Result], label: str) -> dict:
         "collisions_per_traversal": totals["collisions"] / totals["trips"],
         "mean_abs_jerk": float(columns["mean_abs_jerk"].mean()),
         "plan_ms_p99": max(f["plan_ms_p99"] for f in figures),
+        "wait_ms_p99": max((f["wait_ms_p99"] for f in figures if f["wait_ms_p99"] is not None), default=None),
         "real_time_factor": simulated / spent,
     }
 

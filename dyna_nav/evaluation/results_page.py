@@ -26,13 +26,16 @@ HOW_TO_READ = """\
   number of trips. **with still things**: of these, with the hall, a pallet, or a robot that had stood for {stood:g} s.
 - **near misses**: something came nearer than {near:g} m to a moving robot's hull, or a moving robot to it.
 - **plan p99**: 99 of 100 planning cycles, for all robots together, took at most so long on this machine, which was
-  busy with several episodes at once. **jerk**: mean absolute jerk of the true motion.
+  busy with several episodes at once. In lockstep nobody's time is limited: on a robot the rollouts of {reference} end
+  when their budget does. **wait p99**: the same of the time before a cycle in which it waited for ways to new goals,
+  which a robot finds beside its cycles. **jerk**: mean absolute jerk of the true motion.
 - **{reference} / this**: travel time of {reference} over that of the row's controller, on the trips that both made:
   below 1 {reference} is faster. In brackets the {level:g} % bootstrap interval, an expanded percentile interval
   (Hesterberg, 2015), which allows for how few there are to draw from: whole seeds of sites, or, where there are fewer
-  than {fewest} of them, the robots of each seed, because the trips of a run depend on each other. A percentage behind
-  the brackets: drawn from so few that the interval covers at most that. No brackets: a single robot on a single seed,
-  from which nothing can be said about others.
+  than {fewest} of them, the robots of each seed, because the trips of a run depend on each other. Robots of a seed meet
+  each other too: an interval drawn from robots speaks of these runs, not of other seeds. A percentage behind the
+  brackets: drawn from so few that the interval covers at most that. No brackets: a single robot on a single seed, from
+  which nothing can be said about others.
 - All controllers of a run drive the same trips from the same places with the same noise, pallets and people. What each
   of them is stands in [opponents](opponents.md) and [baseline](baseline.md); scenarios, controllers and figures are
   defined in [writing a controller](writing_a_controller.md).
@@ -200,16 +203,13 @@ def _pooled(campaign: Campaign, results: list[Result], people: bool) -> str:
 
 
 def _head(campaign: Campaign, people: bool) -> list[str]:
-    headings = [figure.heading for figure in COLUMNS.values()] + [PEOPLE.heading] * people
+    headings = [figure.heading for figure in (*COLUMNS.values(), *(PEOPLE.values() if people else ()))]
     return ["controller", *headings, f"{campaign.reference} / this"]
 
 
 def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[str]:
     named = f"**{label}**" if label == campaign.reference else label
-    cells = [figure.shown(figures[key]) for key, figure in COLUMNS.items()]
-    if people:
-        cells.append(PEOPLE.shown(figures["people_hit_moving"]))
-    return [named, *cells]
+    return [named, *(figure.shown(figures[key]) for key, figure in {**COLUMNS, **(PEOPLE if people else {})}.items())]
 
 
 def _picture(result: Result, path: Path) -> str:

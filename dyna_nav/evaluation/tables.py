@@ -45,6 +45,8 @@ def text(summary: dict) -> str:
         )
         for row in rows
     ]
+    for label, figures in summary["controllers"].items():
+        lines += [f"{label}: {count} not finished: {why}" for why, count in figures["unfinished_because"].items()]
     for pair in summary["comparisons"]:
         if pair["travel_time_ratio"] is not None:
             low, high = pair["ci95"]

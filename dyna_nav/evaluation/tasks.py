@@ -17,6 +17,7 @@ from scipy import ndimage
 from dyna_nav.evaluation.scenario import Tasks
 from dyna_nav.site import Site
 from dyna_nav.site.station_choice import leaves_a_way
+from dyna_nav.site.stations import ROOM as WAY_ROOM  # on either side of a robot in a passage [m]
 
 SPACINGS = (2.4, 2.0, 1.6, 1.2)  # of further places from all others, the first that gives enough [m]
 ROOM = 0.3  # beside a robot on a further place [m]
@@ -92,7 +93,7 @@ def places_of(site: Site, wanted: int, radius: float) -> tuple[np.ndarray, tuple
 
 def ways_stay_open(site: Site, places: np.ndarray, own: list, radius: float) -> bool:
     """Whether each robot reaches all its places while every other robot may stand on any of its own."""
-    ground = site.clearance >= radius
+    ground = site.clearance >= radius + WAY_ROOM
     ys, xs = (np.arange(size) for size in ground.shape)
     reach = 2 * radius + PASSING
     for robot in range(len(own)):
@@ -117,8 +118,9 @@ def _further_places(site: Site, poses: np.ndarray, count: int, spacing: float, r
     if count <= 0:
         return np.empty((0, 3))
     stride = max(1, round(LATTICE / site.map.resolution))
-    labels, _ = ndimage.label(site.clearance >= radius)
-    home = labels[site.map.cell_of(poses[0, :2])] if len(poses) else 1 + int(np.argmax(np.bincount(labels.flat)[1:]))
+    labels, _ = ndimage.label(site.clearance >= radius + WAY_ROOM)
+    lived_in = labels[site.map.cell_of(poses[:, :2])] if len(poses) else labels
+    home = 1 + int(np.argmax(np.bincount(lived_in.ravel(), minlength=2)[1:]))  # where most stations lie
     rows, cols = np.nonzero((site.clearance >= radius + ROOM) & (labels == home))
     on_lattice = (rows % stride == 0) & (cols % stride == 0)
     rows, cols = rows[on_lattice], cols[on_lattice]

@@ -126,6 +126,18 @@ class NoRightOfWay(Ablation):
     variant = _changed(dyna2={"right_of_way": False})
 
 
+class NoWaitingBefore(Ablation):
+    """Nobody waits before a stretch that holds one robot: who meets another in it backs out."""
+
+    variant = _changed(making_way={"foresight": False})
+
+
+class NoMakingWay(Ablation):
+    """Nobody waits before a stretch that holds one robot, nor backs out of it for ten minutes."""
+
+    variant = _changed(making_way={"foresight": False, "patience": 600.0})
+
+
 class UnboundedMemory(Ablation):
     """The memories may promise more than the potential does."""
 

@@ -44,7 +44,10 @@ class Dyna2Config:
     near: float = parameter(0.4, "gap to another robot below which coming nearer costs [m]", minimum=0.01, maximum=5)
     near_price: float = parameter(0.2, "price of touching distance to another robot, per second", minimum=0, maximum=10)
     foreseen_margin: float = parameter(
-        0.5, "share of the braking rule's margins that rollouts reckon with too", minimum=0, maximum=2
+        0.5,
+        "share of the braking rule's margins for laser returns that rollouts keep from all that stands",
+        minimum=0,
+        maximum=2,
     )
     missing_speed: float = parameter(
         0.5, "share of the time that regaining full speed takes which counts as time to go", minimum=0, maximum=2

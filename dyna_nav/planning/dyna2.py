@@ -121,8 +121,8 @@ class Dyna2:
         share = int(min(self._share(planned), fits))
         robot, number = rows_for(planned, share, self.model.members, len(self.actions), self._draw)
         first = np.where(number == len(self.actions), self._warm[robot, 0], number % len(self.actions))
-        held = number < len(self.actions)
-        rollouts = Rollouts(self.model, self.values, self.config, scene, robot, first, held)
+        measured = number < len(self.actions)
+        rollouts = Rollouts(self.model, self.values, self.config, scene, robot, first, measured)
 
         def policy(rollouts: Rollouts, step: int) -> None:
             rollouts.follow_simulation_policy(step, number, self._warm, self._rng.random((rollouts.rows, 3)))

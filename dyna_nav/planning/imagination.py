@@ -20,6 +20,7 @@ from dyna_nav.planning.rollouts import choose, judge, live_clearances, returns
 from dyna_nav.planning.values import Values
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
+_LONE_HOLD = 3  # steps for which the only rollout of an action holds it
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
@@ -39,6 +40,17 @@ def rows_for(
     return np.ascontiguousarray(robot.ravel()), np.ascontiguousarray(drawn.ravel())
 
 
+def holds(blocks: int, guided: int, horizon: int) -> np.ndarray:
+    """For how many steps the first, second ... rollout of every action holds it, before it turns greedy [<= blocks].
+
+    The first holds it to the horizon, ``guided`` others for 1, 3, 5 ... steps. Where there is only one of each action
+    it is better spent on one that turns greedy.
+    """
+    if blocks == 1:
+        return np.array([min(_LONE_HOLD, horizon) if guided else horizon])
+    return np.array([horizon, *range(1, 2 * guided, 2)])[:blocks]
+
+
 class Rollouts:
     """One batch; row i is one rollout of ``robot[i]`` that begins with the action ``first[i]``.
 
@@ -56,16 +68,17 @@ class Rollouts:
         scene: Scene,
         robot: np.ndarray,
         first: np.ndarray,
-        held: np.ndarray,
+        measured: np.ndarray,
         after: Rollouts | None = None,
     ):
-        """robot, first [rows], ordered as by :func:`rows_for`; held bool [rows]: the rows that keep their first action.
+        """robot, first [rows], ordered as by :func:`rows_for`; measured bool [rows]: along these the ensemble's
+        disagreement is measured, for the others that begin with the same action as well.
 
-        The ensemble's disagreement is measured along these. A batch that comes ``after`` another one of the same cycle
+        A batch that comes ``after`` another one of the same cycle
         follows what that one has measured.
         """
         self._model, self._values, self._config, self._scene = model, values, config, scene
-        self.robot, self.first, self._held = robot, first, held
+        self.robot, self.first, self._measured = robot, first, measured
         state, rows, horizon = scene.state, robot.size, config.horizon
         shape = (len(state.pose), len(values.actions))
         self._measures = after is None
@@ -116,9 +129,10 @@ class Rollouts:
         cycle; dice [rows, 3] in [0, 1).
         """
         values, scene = self._values, self._scene
+        hold = holds((self.share - 1) // len(values.actions), self._config.guided, self._config.horizon)
         choose(
             step, self.robot, number, self.chosen, self.running, self._pose, self._twist, self._battery, warm, dice,
-            self._config.change, self._config.greedy, self._config.guided, values.fields, values.lattice,
+            self._config.change, self._config.greedy, hold, values.fields, values.lattice,
             scene.memories, scene.state.goal_index, values.actions, values.motion, values.limits, values.reward,
             values.radius, scene.clearance, scene.geometry,
         )  # fmt: skip
@@ -156,15 +170,15 @@ class Rollouts:
         apply_delta(self._pose, self._twist, self._battery, mean.reshape(self.rows, -1)[:, :REWARD])
 
     def _doubt(self, step: int) -> None:
-        """Measure the ensemble's disagreement along the rows that hold each action; all others follow theirs."""
+        """Measure the ensemble's disagreement along one row of each action; all others follow theirs."""
         if self._measures:
-            held = np.flatnonzero(self._held & self.running)
-            if not held.size:
+            rows = np.flatnonzero(self._measured & self.running)
+            if not rows.size:
                 return
-            epistemic, _ = self._model.disagreement(self._features[held])
-            self.model_calls += held.size * self._model.members
-            # Actions whose held row has ended keep their last value.
-            self._doubts[self.robot[held], self.first[held]] = epistemic
+            epistemic, _ = self._model.disagreement(self._features[rows])
+            self.model_calls += rows.size * self._model.members
+            # Actions whose row has ended keep their last value.
+            self._doubts[self.robot[rows], self.first[rows]] = epistemic
             if step == 0:
                 self.uncertainty = self._doubts.copy()
         self._follow_doubt(step)

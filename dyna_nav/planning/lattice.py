@@ -46,8 +46,9 @@ class PotentialConfig:
 
     resolution: float = parameter(0.2, "size of a lattice cell [m]", minimum=0.05, maximum=1.0)
     nodes: int = parameter(
-        2_000_000, "most lattice nodes; larger sites get larger cells", minimum=10_000, maximum=100_000_000
-    )
+        2_000_000, "most lattice nodes; larger sites get larger cells, and more only where walls would be lost",
+        minimum=10_000, maximum=100_000_000,
+    )  # fmt: skip
     spin_factor: float = parameter(
         0.5, "share of a turn's duration that a turn on the spot costs", minimum=0.01, maximum=2
     )
@@ -80,7 +81,11 @@ class Lattice:
 
     @staticmethod
     def of(site: Site, robot: RobotModel, config: PotentialConfig) -> Lattice:
-        """Lattice over a site; its cell is free where the robot fits, with some room, somewhere inside it."""
+        """Lattice over a site; its cell is free where the robot fits, with some room, somewhere inside it.
+
+        Two such cells beside each other never have a wall between them: cells are smaller than the room that the robot
+        needs from its middle to a wall, even where that takes more nodes than the configuration allows.
+        """
         fine = site.map.resolution
         height, width = np.array(site.clearance.shape) * fine
         least = math.sqrt(height * width * HEADINGS / config.nodes)
@@ -89,6 +94,7 @@ class Lattice:
         while rows * cols * HEADINGS > config.nodes:  # the last row and column may be cut cells
             block += 1
             rows, cols = (-(-size // block) for size in site.clearance.shape)
+        block = min(block, max(1, math.ceil((robot.radius + robot.room) / fine - 1e-9) - 1))
         best = _best_of_blocks(site.clearance, block)
         return Lattice(tuple(site.map.origin), block * fine, best, robot.radius + robot.room, site.clearance, block)
 

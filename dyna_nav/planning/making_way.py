@@ -37,6 +37,9 @@ class MakingWayConfig:
     near: float = parameter(1.2, "robots with a smaller gap are in each other's way [m]", minimum=0.1, maximum=10)
     gap: float = parameter(0.2, "room between a refuge and the ways of the others [m]", minimum=0, maximum=5)
     longest: float = parameter(30.0, "longest time that a robot stays in a refuge [s]", minimum=1, maximum=3600)
+    foresight: bool = parameter(
+        True, "who would meet another in a stretch that holds one waits before it; otherwise one backs out of it"
+    )
 
 
 _NOWHERE = np.empty((0, 2), np.int64)
@@ -130,7 +133,8 @@ class MakingWay:
             return ways[robot]
 
         changed = self._release(now, pose, under_way, way)
-        changed += self._keep_out(now, pose, under_way, way)
+        if self._config.foresight:
+            changed += self._keep_out(now, pose, under_way, way)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
             changed += self._send_one_away(now, group, group, pose, way, _NOWHERE)

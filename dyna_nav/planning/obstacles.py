@@ -40,7 +40,7 @@ def clearance_at(field, origin_x, origin_y, resolution, x, y):
     u = (x - origin_x) / resolution - 0.5
     v = (y - origin_y) / resolution - 0.5
     col, row = int(math.floor(u)), int(math.floor(v))  # noqa: RUF046 (floats in numba)
-    if row < 0 or col < 0 or row + 1 >= field.shape[0] or col + 1 >= field.shape[1]:
+    if row < 0 or col < 0 or row >= field.shape[0] - 1 or col >= field.shape[1] - 1:  # a huge row + 1 is negative
         return 0.0
     fu, fv = u - col, v - row
     low = field[row, col] * (1.0 - fu) + field[row, col + 1] * fu

@@ -19,7 +19,7 @@ from dyna_nav.planning.potential import UNREACHABLE, interpolate
 from dyna_nav.planning.straight_way import lateness
 from dyna_nav.world_model.encoding import BODY_POINTS
 
-FREE = 1 << 30  # number of a rollout that is neither held nor guided
+FREE = 1 << 30  # number of a rollout that changes at random
 _LOOKAHEAD = 0.4  # how far the simulation policy looks ahead with nominal kinematics [s]
 _TOUCH = 0.005  # coming nearer by less is not coming nearer [m]
 _CREEP = 0.1  # a speed that is reckoned with wherever a robot may be [m/s]
@@ -84,8 +84,9 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
                   radius, live, geometry, mask):  # fmt: skip
     """Action (of those allowed by mask) with the best nominal outcome 0.4 s ahead by potential and both memories.
 
-    Of equal ones the slowest: a robot that is told to stop is as fast after 0.4 s as one that is told to slow down. The
-    memories, which take most of the time, are asked only where what they may promise could make a difference.
+    Of equal ones the slowest (a robot that is told to stop is as fast after 0.4 s as one that is told to slow down),
+    and of these the one that turns least. The memories, which take most of the time, are asked only where what they
+    may promise could make a difference.
     """
     best, best_value = 1, -np.inf
     for action in range(actions.shape[0]):
@@ -101,27 +102,26 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
         outcome = potential_of(field, lattice, x, y, yaw, v, motion, reward)
         if clearance_at(live, geometry[0], geometry[1], geometry[2], x, y) < radius:
             outcome += reward[2]
-        if outcome + memories[-1] <= best_value:
+        if outcome + memories[-1] < best_value:
             continue
         outcome += learned_value(memories, robot, x, y, yaw, v, battery, goal_index)
-        if outcome > best_value:
+        straighter = actions[action, 0] == actions[best, 0] and abs(actions[action, 1]) < abs(actions[best, 1])
+        if outcome > best_value or (outcome == best_value and straighter):
             best, best_value = action, outcome
     return best
 
 
 @njit(cache=True, nogil=True)
-def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, guided,
-           fields, lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
+def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, hold, fields,
+            lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
     """The simulation policy: write the action of every running row for this step into chosen [steps, rows].
 
-    Rollouts begin with each action in turn. The first of every action hold it; the next repeats what was best in the
-    last cycle (warm [robots, steps]); then ``guided`` times one of every action holds it for 1, 3, 5 ... steps and
-    takes the greedy action, by the potential and the sum of the memories, from there on. All others change their action
-    with probability ``change``: to the greedy one with probability ``greedy``, else to any. dice [rows, 3] are uniform
-    in [0, 1).
+    Rollouts begin with each action in turn. The k-th of an action holds it for hold[k] steps and takes the greedy
+    action, by the potential and the sum of the memories, from there on; after the first of every action one rollout
+    repeats what was best in the last cycle (warm [robots, steps]). All others change their action with probability
+    ``change``: to the greedy one with probability ``greedy``, else to any. dice [rows, 3] are uniform in [0, 1).
     """
     count = actions.shape[0]
-    others = (1 + guided) * count + 1  # number of the first that is neither held, repeated nor guided
     everything = np.ones(count, np.bool_)
     for row in range(robot_of.size):
         if not running[row]:
@@ -133,10 +133,9 @@ def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, war
         if step == 0:
             chosen[0, row] = number % count
             continue
-        if number < count:
-            keeps, turns_greedy = True, False
-        elif number < others:
-            keeps, turns_greedy = step <= 2 * ((number - count - 1) // count), True
+        block = number // count if number < count else 1 + (number - count - 1) // count
+        if block < hold.size:
+            keeps, turns_greedy = step < hold[block], True
         else:
             keeps, turns_greedy = dice[row, 0] >= change, dice[row, 1] < greedy
         if keeps:
@@ -170,8 +169,7 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
     are the positions [m] at which others are expected, the fleet first (NaN: absent), contact [others] the distances
     [m] at which they are touched; nearness: distance beyond contact [m] and price per second of coming nearer than
     that. penalty [rows] is the uncertainty's. margins: distance [m] to keep from what stands, and how much more per
-    m/s: a step that is faster takes as long as at the speed that keeps the distance, for the braking rule will see to
-    that.
+    m/s: of a step that is faster the way costs its time that is lost when the braking rule sees to that.
     Who is in touch with something already at the start [rows, 2] (or seems to be, by the noise of localisation) crashes
     only by coming nearer to it. Who stands when somebody walks into them does not crash: nothing that a robot can do
     is better than that, and a place is no worse because somebody is passing.
@@ -186,9 +184,9 @@ def judge(step, robot_of, running, pose, twist, goal, tolerance, potential, dela
         room = clearance_at(live, geometry[0], geometry[1], geometry[2], start[row, 0], start[row, 1])
         clearance = clearance_at(live, geometry[0], geometry[1], geometry[2], x, y)
         crash = clearance < min(radius, room - _TOUCH)
-        admissible = max(clearance - radius - margins[0], margins[1] * _CREEP)
-        if margins[1] * twist[row, 0] > admissible:
-            gained += reward[1] * (1.0 - admissible / (margins[1] * twist[row, 0]))
+        spare = max(clearance - radius - margins[0], margins[1] * _CREEP)
+        if margins[1] * twist[row, 0] > spare:
+            gained += reward[1] * (1.0 - spare / (margins[1] * twist[row, 0]))
         for other in range(predicted.shape[0]):
             if other == robot or math.isnan(predicted[other, 0, 0]):
                 continue

@@ -14,6 +14,7 @@ from dyna_nav.mdp import Bins
 from dyna_nav.planning.memory import Grid, ValueMemory, write
 from dyna_nav.site import Site
 
+_FORMULA = 2  # of the potential, whose corrections are learned; to be raised when it is computed differently
 _KEEP = 60.0  # between two times that the permanent memory is written while driving [s]
 _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's obstacles are smaller than an aisle
 
@@ -21,8 +22,14 @@ _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's ob
 class SiteMemories:
     """``permanent`` by goal station and ``transient`` by robot; ``problem``: what was wrong with the file, or None."""
 
-    def __init__(self, site: Site, robots: int, max_speed: float, bins: Bins, folder: Path | None):
-        """max_speed [m/s]; without a folder nothing is read or kept."""
+    def __init__(
+        self, site: Site, robots: int, max_speed: float, bins: Bins, folder: Path | None, potential: object = None
+    ):
+        """max_speed [m/s]; without a folder nothing is read or kept.
+
+        potential: everything that the potential depends on beside the site, in dataclasses and numbers. What was
+        learned about another one is not read: it would correct what is no longer wrong.
+        """
         extent = tuple(np.array(site.clearance.shape[::-1]) * site.map.resolution)
         grid = Grid(tuple(site.map.origin), extent)
         self.permanent = ValueMemory(bins, grid, max_speed)
@@ -31,7 +38,7 @@ class SiteMemories:
             y=max(bins.y, math.ceil(extent[1] / _TRANSIENT_BIN)), goal=robots,
         )  # fmt: skip
         self.transient = ValueMemory(fine, grid, max_speed)
-        self._file = None if folder is None else Path(folder) / f"permanent-{_digest(site)}.npz"
+        self._file = None if folder is None else Path(folder) / f"permanent-{_digest(site, potential)}.npz"
         self._writer, self._writing = ThreadPoolExecutor(1, thread_name_prefix="memory"), None
         self._kept = math.nan  # when it was written last, or could first have been [s]
         self.problem = None if self._file is None else self.permanent.load(self._file)
@@ -74,8 +81,9 @@ def _write(file: Path, content: dict[str, np.ndarray]) -> str | None:
     return None
 
 
-def _digest(site: Site) -> str:
-    """A name for a site that changes with its map and its stations, by which goals are numbered."""
+def _digest(site: Site, potential: object) -> str:
+    """A name that changes with a site's map, its stations, by which goals are numbered, and what the potential is."""
     shape = (*site.map.shape, site.map.resolution, *site.map.origin)
     stations = [(station.x, station.y, station.yaw) for station in site.stations]
-    return hashlib.sha256(site.map.cells.tobytes() + repr((shape, stations)).encode()).hexdigest()[:12]
+    about = repr((shape, stations, _FORMULA, potential)).encode()
+    return hashlib.sha256(site.map.cells.tobytes() + about).hexdigest()[:12]

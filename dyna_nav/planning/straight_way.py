@@ -29,9 +29,10 @@ def straight_time(length, speed, last, full, gain, brake):
     """Least time [s] for ``length`` [m] from ``speed`` to at most ``last`` [m/s]: gain speed, hold it, brake.
 
     Time-optimal control of a double integrator whose speed is limited to ``full`` and whose accelerations are ``gain``
-    and ``brake`` [m/s^2]. Who cannot stop within the length takes the time that stopping takes.
+    and ``brake`` [m/s^2]; ``speed`` is at most full, and negative while rolling backwards. Who cannot stop within the
+    length takes the time that stopping takes.
     """
-    if speed * speed >= last * last + 2.0 * brake * length:
+    if speed > 0.0 and speed * speed >= last * last + 2.0 * brake * length:
         return max(0.0, speed - last) / brake
     unbraked = math.sqrt(speed * speed + 2.0 * gain * length)
     if unbraked <= min(last, full):
@@ -46,12 +47,13 @@ def straight_time(length, speed, last, full, gain, brake):
 def lateness(time, speed, motion):
     """Time [s] beyond ``time`` at full speed that a robot at ``speed`` [m/s] takes to the goal, and to stop there.
 
-    motion: as :func:`motion_of` makes it.
+    motion: as :func:`motion_of` makes it. The length of the way is taken to be what full speed makes of the time; where
+    the lattice's time is dearer than its way (beside walls, against the traffic) that is too long, and optimistic.
     """
     full, gain, brake, share, last, room = motion[0], motion[1], motion[2], motion[3], motion[4], motion[5]
     length, speed = max(time, 0.0) * full, min(speed, full)  # a measured or imagined speed may be a little higher
     late = straight_time(length, speed, last, full, gain, brake) - length / full
-    if speed * speed > last * last + 2.0 * brake * length:
+    if speed > 0.0 and speed * speed > last * last + 2.0 * brake * length:
         return late + _OVERSHOT * max(0.0, speed - math.sqrt(last * last + 2.0 * brake * (length + room)))
     braking = max(0.0, full - last) ** 2 / (2.0 * brake * full)  # is lost on every way
     return min(late, braking) + share * max(0.0, late - braking)

@@ -77,6 +77,24 @@ class OccupancyMap:
         row, col = self.cell_of(xy)
         return (row >= 0) & (row < self.cells.shape[0]) & (col >= 0) & (col < self.cells.shape[1])
 
+    def without_margins(self, margin: float = 1.0) -> OccupancyMap:
+        """The part of the map in which anything is free and a margin [m] around it, where that is less than half of it.
+
+        Mapping tools save squares of 100 or 200 m a side of which a building fills a corner; everything that covers a
+        site with bins or cells would spend them on nothing.
+        """
+        rows, cols = (np.flatnonzero(self.free.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return self
+        reach = math.ceil(margin / self.resolution)
+        low = [max(0, int(found[0]) - reach) for found in (rows, cols)]
+        high = [int(found[-1]) + reach + 1 for found in (rows, cols)]
+        part = self.cells[low[0] : high[0], low[1] : high[1]]
+        if 2 * part.size >= self.cells.size:
+            return self
+        x, y = (self.origin[axis] + low[1 - axis] * self.resolution for axis in (0, 1))
+        return OccupancyMap(part, self.resolution, (x, y))
+
 
 @njit(cache=True, nogil=True)
 def _takes_over(i, level_i, u, level_u):  # pragma: no cover

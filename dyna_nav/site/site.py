@@ -62,7 +62,7 @@ def load_site(path: str | Path, stations: str | Path | None = None) -> Site:
     is one, otherwise stations are chosen from the map. Raises SiteError, one sentence, for anything that is wrong.
     """
     path = Path(path)
-    site = Site.from_map(path.stem, read_map(path))
+    site = Site.from_map(path.stem, read_map(path).without_margins())
     beside = _stations_beside(path)
     if stations is not None:
         chosen = read_stations(Path(stations), site)

@@ -57,10 +57,10 @@ class TreeSearch(SequenceSearch):
         )  # fmt: skip
         return sequences
 
-    def _held(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
-        held = np.zeros(robot.size, bool)
-        held[np.unique(robot * len(self.actions) + first, return_index=True)[1]] = True
-        return held
+    def _measured(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
+        measured = np.zeros(robot.size, bool)
+        measured[np.unique(robot * len(self.actions) + first, return_index=True)[1]] = True
+        return measured
 
     def _follow(self, sequences: np.ndarray, rollouts: Rollouts, step: int) -> None:
         """The way to the leaf, and the simulation policy below it."""

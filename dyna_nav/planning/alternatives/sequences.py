@@ -45,8 +45,8 @@ class SequenceSearch(Dyna2, ABC):
                 break
             robot, number = rows_for(scene.state.planned, share, self.model.members, len(self.actions), self._draw)
             sequences = self._propose(robot, number)
-            held = self._held(robot, number, sequences[0])
-            rollouts = Rollouts(self.model, self.values, self.config, scene, robot, sequences[0], held, rollouts)
+            measured = self._measured(robot, number, sequences[0])
+            rollouts = Rollouts(self.model, self.values, self.config, scene, robot, sequences[0], measured, rollouts)
             rollouts.run(partial(self._follow, sequences), seconds_left)
             imagined.count(rollouts)
             if not rollouts.steps:
@@ -71,7 +71,7 @@ class SequenceSearch(Dyna2, ABC):
     def _prepare(self, rounds: int, share: int) -> None:
         """Begin a cycle of so many rounds, with so many rollouts of each robot in one of them."""
 
-    def _held(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
+    def _measured(self, robot: np.ndarray, number: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Rows, bool [rows], along which doubt is measured: one for each first action of a robot."""
         return number < len(self.actions)
 
