@@ -66,40 +66,21 @@ class Case:
         return f"{self.scenario} {self.site} {self.seed} {'fleet' if self.knows_fleet else 'blind'}".replace("  ", " ")
 
 
-CASES = (
-    Case("alone", "empty", 1, "random:101"),
-    Case("alone", "empty", 2, "random:102"),
-    Case("crossing", "busy", 1, "random:103", trips=40),
-    Case("crossing", "busy", 2, "random:104", trips=40),
-    Case("crossing", "busy", 3, "random:105", trips=40),
-    Case("crossing", "busy", 4, "random:106", trips=40, knows_fleet=False),
-    Case("pallets", "pallets", 5, "random:101", trips=20),
-    Case("pallets", "pallets", 6, "random:102", trips=20),
-    Case("pallets", "pallets", 7, "random:103", trips=20, knows_fleet=False),
-    Case("corridors", "head_on", 901),
-    Case("corridors", "head_on", 902),
-    Case("corridors", "head_on_narrow", 901),
-    Case("corridors", "head_on_narrow", 902),
-    Case("corridors", "head_on_narrow", 903),
-    Case("corridors", "stalled", 901),
-)
-OTHER_CASES = (  # on which what was taken over is driven once more beside the old values
-    Case("alone", "empty", 11, "random:107"),
-    Case("alone", "empty", 12, "random:108"),
-    Case("crossing", "busy", 11, "random:109", trips=40),
-    Case("crossing", "busy", 12, "random:110", trips=40),
-    Case("crossing", "busy", 13, "random:111", trips=40),
-    Case("crossing", "busy", 14, "random:112", trips=40, knows_fleet=False),
-    Case("pallets", "pallets", 15, "random:107", trips=20),
-    Case("pallets", "pallets", 16, "random:108", trips=20),
-    Case("pallets", "pallets", 17, "random:109", trips=20, knows_fleet=False),
-    Case("corridors", "head_on", 911),
-    Case("corridors", "head_on", 912),
-    Case("corridors", "head_on_narrow", 911),
-    Case("corridors", "head_on_narrow", 912),
-    Case("corridors", "head_on_narrow", 913),
-    Case("corridors", "stalled", 911),
-)
+def _cases(site: int, seed: int, corridor: int) -> tuple[Case, ...]:
+    """Episodes on six random sites from a number on; seeds from a number on, in corridors from another one."""
+    halls = [f"random:{site + k}" for k in range(6)]
+    return (
+        *(Case("alone", "empty", seed + k, halls[k]) for k in range(2)),
+        *(Case("crossing", "busy", seed + k, halls[2 + k], trips=40, knows_fleet=k < 3) for k in range(4)),
+        *(Case("pallets", "pallets", seed + 4 + k, halls[k], trips=20, knows_fleet=k < 2) for k in range(3)),
+        *(Case("corridors", "head_on", corridor + k) for k in range(2)),
+        *(Case("corridors", "head_on_narrow", corridor + k) for k in range(3)),
+        Case("corridors", "stalled", corridor),
+    )
+
+
+CASES = _cases(101, 1, 901)
+OTHER_CASES = _cases(107, 11, 911)  # on which what was taken over is driven once more beside the old values
 GROUPS = tuple(dict.fromkeys(case.group for case in CASES))
 
 
