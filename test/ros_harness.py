@@ -24,6 +24,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from dyna_nav.nodes.process_environment import ros_environment
 from dyna_nav.nodes.transport import this_machine_only
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,13 +59,10 @@ def free_domain_id() -> int:
     raise RuntimeError("all 101 ROS domains of this machine are in use")
 
 
-def ros_environment(domain: int) -> dict[str, str]:
-    """The environment of a ROS process that talks to this machine and this domain only."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
-    environment |= this_machine_only(environment)
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [environment.get("PYTHONPATH")])])
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
+def child_environment(domain: int) -> dict[str, str]:
+    """The environment of a ROS process of this checkout that talks to this machine and this domain only."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**ros_environment(domain), "PYTHONPATH": path}
 
 
 class RosProcess:
@@ -75,7 +73,7 @@ class RosProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             self.command,
-            env={**ros_environment(domain), **(environment or {})},
+            env={**child_environment(domain), **(environment or {})},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

@@ -17,7 +17,7 @@ from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from ros_harness import ROOT, RosHarness, ros_environment
+from ros_harness import ROOT, RosHarness, child_environment
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
@@ -315,7 +315,7 @@ def test_the_process_loads_neither_learning_nor_compilers(ros):
         assert name not in libraries
     loaded = subprocess.run(
         [sys.executable, "-c", f"import {GATE}, sys; print(*sys.modules)"],
-        env=ros_environment(ros.domain),
+        env=child_environment(ros.domain),
         cwd=ROOT,
         capture_output=True,
         text=True,
