@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from dyna_nav.baselines import sweep
 from dyna_nav.baselines.controller import BaselineConfig
+from dyna_nav.evaluation import baseline_sweep as sweep
 from dyna_nav.evaluation.campaign import load_campaign
 
 CASES = (sweep.Case("corridors", "head_on", 1, trips=2),)

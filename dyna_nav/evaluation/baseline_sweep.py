@@ -1,4 +1,4 @@
-"""``python -m dyna_nav.baselines.sweep``: tunes the baseline, one parameter at a time, on sites that are not reported.
+"""``python -m dyna_nav.evaluation.baseline_sweep``: tunes the baseline, one parameter at a time, on unreported sites.
 
 Every candidate drives the same trips (``CASES``) in the benchmark's own episodes: alone, in crossing flows, among
 pallets and in corridors. What counts is travel time over ideal time, a trip that was given up with its timeout, as in
