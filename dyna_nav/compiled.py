@@ -28,17 +28,20 @@ def keep_compiled(package: Path) -> None:
     given = os.environ.get("NUMBA_CACHE_DIR", "")
     if given and not Path(given).name.startswith(_NAME):
         return
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / package.name
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / package.name
     for parent in (package / "__pycache__", cache):
-        with suppress(OSError):
-            folder = parent / f"{_NAME}{digest(package)}"
+        folder = parent / f"{_NAME}{digest(package)}"
+        try:
             folder.mkdir(parents=True, exist_ok=True)
             os.utime(folder)
+        except OSError:
+            continue
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+        if "numba" in sys.modules:  # it has read its environment
+            sys.modules["numba"].config.CACHE_DIR = str(folder)
+        with suppress(OSError):  # another process was quicker
             _forget_old(parent)
-            os.environ["NUMBA_CACHE_DIR"] = str(folder)
-            if "numba" in sys.modules:  # it has read its environment
-                sys.modules["numba"].config.CACHE_DIR = str(folder)
-            return
+        return
 
 
 def digest(package: Path) -> str:

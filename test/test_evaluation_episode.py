@@ -115,6 +115,7 @@ def test_a_refused_goal_is_an_unfinished_trip_and_the_run_goes_on():
     result = drive(course(robots=1, trips=3), Picky())
     assert [trip.note for trip in result.trips] == ["refused: not there"] * 3
     assert all(trip.travel_s >= 60.0 for trip in result.trips)
+    assert summarise([result])["controllers"]["tested"]["unfinished_because"] == {"refused: not there": 3}
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,16 @@ def target(**changes) -> dict:
 
 
 @pytest.fixture
-def page_of(tmp_path, monkeypatch):
+def contacts():
+    """What the baseline touches on every seed."""
+    return [WALL]
+
+
+@pytest.fixture
+def page_of(tmp_path, monkeypatch, contacts):
     """Makes the page of a campaign from made-up episodes, in which the baseline hits a wall on every seed."""
     stand_in = MadeUp()
-    stand_in.collisions = [WALL]
+    stand_in.collisions = contacts
     monkeypatch.setattr(benchmark, "run_benchmark", stand_in.run_benchmark)
     monkeypatch.setattr(benchmark, "check", lambda *_: open_hall())
     monkeypatch.setattr(bundle, "load_bundle", lambda: SimpleNamespace(version="model-a"))
@@ -145,6 +151,14 @@ def test_a_controller_without_any_trip_has_no_ratios(tmp_path, page_of, monkeypa
     page = (tmp_path / "out.md").read_text()
     assert cells(page, "|  | astar-fleet |")[2:5] == ["0", "0", "-"]
     assert "not measured" in page
+
+
+def test_people_who_are_hit_and_who_walk_into_a_standing_robot_are_counted_apart(tmp_path, page_of, contacts):
+    contacts[:] = [Collision(1.0, 0, f"walker:{k}", 1.0, 1.0, speed) for k, speed in enumerate((0.8, 0.0, 0.01))]
+    assert command(tmp_path, content([run_entry(scenario="people")])) == 0
+    row = cells((tmp_path / "out.md").read_text(), "|  | astar-fleet |")
+    head = cells((tmp_path / "out.md").read_text(), "| run |")
+    assert (row[head.index("people hit")], row[head.index("walked into a standing robot")]) == ("2", "4")  # two seeds
 
 
 def test_a_single_robot_on_a_single_seed_gets_no_interval(tmp_path, page_of, monkeypatch):

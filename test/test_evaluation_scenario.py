@@ -12,7 +12,7 @@ from evaluation_worlds import STATIONS, course
 from simulation_worlds import hall
 
 from dyna_nav.evaluation.benchmark import site_of
-from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, draw_course, width_at
+from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, _Events, draw_course, width_at
 from dyna_nav.evaluation.scenario import (
     Event,
     PalletLeft,
@@ -138,6 +138,11 @@ def test_events_leave_as_much_room_as_the_doors_of_a_site_have():
     site = hall(boxes=[(9.9, 0, 10.1, 4.5), (9.9, 5.45, 10.1, 10)], stations=STATIONS[:4])
     drawn = course(site, robots=2, trips=8, events=(Event(1.0, pallet=PalletLeft(True)),))
     assert len(drawn.timeline) == 1
+    rooms = [
+        _Events(each.site, each.tasks, each.distances, RobotModel(), np.random.default_rng(0))._room
+        for each in (drawn, course(robots=2, trips=8))
+    ]
+    assert rooms == [0.1, 0.15]
 
 
 def test_a_pallet_in_a_wall_is_refused_with_the_scenario_it_stands_in():

@@ -79,12 +79,13 @@ def test_a_place_on_which_a_robot_would_close_a_passage_is_nobodys_goal():
 
 
 def test_no_place_lies_behind_a_door_that_a_robot_does_not_fit_through():
-    def places(door):
+    both = np.array([(2, 5, 0), (18, 5, 0)], float)
+    for door, passes in ((0.75, False), (1.0, True)):  # 2.5 cm on either side are not enough
         walls = [(9.9, 0, 10.1, 5 - door / 2), (9.9, 5 + door / 2, 10.1, 10)]
-        return places_of(hall(boxes=walls, stations=[station("a", 2, 5), station("b", 7, 5)]), 8, RADIUS)[0]
-
-    assert places(0.75)[:, 0].max() < 10  # 2.5 cm on either side are not enough
-    assert places(1.0)[:, 0].max() > 10
+        site = hall(boxes=walls, stations=[station("a", 2, 5), station("b", 7, 5)])
+        places, _ = places_of(site, 8, RADIUS)
+        assert (places[:, 0].max() > 10) == passes
+        assert ways_stay_open(site, both, [((0,), (1,))], RADIUS) == passes
 
 
 def test_a_robot_that_waits_in_the_only_aisle_closes_the_way():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ CONFIG = MakingWayConfig()
 class Blocked:
     """Robots that stand where they are for as long as one looks."""
 
-    def __init__(self, poses, goals, site=ROOMS):
+    def __init__(self, poses, goals, site=ROOMS, config=CONFIG):
         self.lattice = Lattice.of(site, MODEL, PotentialConfig())
         self.pose = np.array(poses, float)
         self.fields = np.stack(
@@ -37,7 +38,7 @@ class Blocked:
             ]
         )
         self.under_way = np.ones(len(poses), bool)
-        self.making_way = MakingWay(self.lattice, len(poses), MODEL.radius, CONFIG)
+        self.making_way = MakingWay(self.lattice, len(poses), MODEL.radius, config)
         self.now = 0.0
 
     def after(self, seconds):
@@ -152,6 +153,12 @@ def test_who_has_waited_for_too_long_drives_in():
     assert run.after(CONFIG.longest) == [0]
     assert run.after(0.5 * CONFIG.patience) == [0]
     assert not run.making_way.making_way.any()
+
+
+def test_without_foresight_nobody_waits_before_the_stretch():
+    config = replace(CONFIG, foresight=False)
+    run = Blocked([(2.6, 2.0, 0.0), (7.0, 2.0, math.pi)], [RIGHT, LEFT], config=config)
+    assert run.after(1.0) == []
 
 
 def test_a_new_goal_ends_the_retreat():

@@ -183,7 +183,7 @@ def test_a_memory_that_cannot_be_written_is_a_warning_and_the_run_ends_in_order(
 
 def test_the_permanent_memory_is_written_once_a_minute_while_the_robots_drive(tmp_path):
     """Whoever cuts the power, or kills the planner, takes no more than that."""
-    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path)
+    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), None, tmp_path)
     memories.permanent.learn((1.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)
     learned = contents(memories.permanent)
     for now in (1000.0, 1059.0):
@@ -192,12 +192,12 @@ def test_the_permanent_memory_is_written_once_a_minute_while_the_robots_drive(tm
     memories.keep(1060.0)
     memories.permanent.learn((3.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)  # while it is being written, perhaps
     memories.close()
-    assert contents(SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path).permanent) == pytest.approx(learned)
+    assert contents(SiteMemories(HALL, 1, MODEL.max_speed, Bins(), None, tmp_path).permanent) == pytest.approx(learned)
 
 
 def test_what_was_learned_about_another_potential_is_not_read(tmp_path):
     for potential, held in ((1.0, 0), (1.0, 1), (2.0, 0)):
-        memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path, potential)
+        memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), potential, tmp_path)
         assert bool(contents(memories.permanent)) == bool(held)
         memories.permanent.learn((1.0, 1.0, 0.0), 0.0, 1.0, 0, -1.0, 0.5)
         assert memories.save() is None
@@ -205,7 +205,7 @@ def test_what_was_learned_about_another_potential_is_not_read(tmp_path):
 
 
 def test_that_it_cannot_be_written_is_told_and_tried_again(tmp_path):
-    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), tmp_path / "memory")
+    memories = SiteMemories(HALL, 1, MODEL.max_speed, Bins(), None, tmp_path / "memory")
     (tmp_path / "memory").write_text("a file where the folder should be")
     told = []
     for now in range(0, 600, 30):

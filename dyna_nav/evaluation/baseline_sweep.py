@@ -57,7 +57,6 @@ class Case:
     scenario: str
     seed: int
     site: str = ""  # "": the scenario's own
-    robots: int | None = None
     trips: int | None = None
     knows_fleet: bool = True
 
@@ -112,7 +111,7 @@ def with_values(config: BaselineConfig, values: dict[str, float]) -> BaselineCon
 def drive(job: Drive, on_trip: Callable[[], None] = lambda: None) -> dict[str, str]:
     """Drive a candidate on a case: its row. Deterministic."""
     case = job.case
-    scenario = overridden(load_scenario(case.scenario), case.robots, case.trips, case.site)
+    scenario = overridden(load_scenario(case.scenario), trips=case.trips, site=case.site)
     controller = AStarController(case.knows_fleet, with_values(BaselineConfig(), dict(job.values)))
     course = course_of(site_of(scenario), scenario, case.seed)
     result = Episode(course, controller, job.candidate, on_trip=on_trip).run()
@@ -224,11 +223,12 @@ def main() -> None:
             with_values(BaselineConfig(), values)
     except ValueError as error:
         parser.exit(2, f"sweep: {error}\n")
+    cases = {case.name: case for case in (OTHER_CASES if arguments.other_cases else CASES)}
     known = {(row["candidate"], row["case"]) for row in rows}
     jobs = [
         Drive(name, tuple(values.items()), case)
         for name, values in ([] if arguments.table else wanted)
-        for case in (OTHER_CASES if arguments.other_cases else CASES)
+        for case in cases.values()
         if (name, case.name) not in known
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -243,8 +243,11 @@ def main() -> None:
         rows.append(row)
         print(f"{row['candidate']}: {row['case']}, {_ratio([row]):.3f} of ideal", file=sys.stderr, flush=True)
 
-    run_jobs(drive, jobs, arguments.processes, lambda: None, keep)
-    print(table(rows))
+    try:
+        run_jobs(drive, jobs, arguments.processes, lambda: None, keep)
+    except KeyboardInterrupt:
+        parser.exit(130, f"sweep: interrupted; what was driven is in {arguments.out}\n")
+    print(table([row for row in rows if row["case"] in cases]))
 
 
 if __name__ == "__main__":

@@ -14,20 +14,19 @@ from dyna_nav.evaluation.scenario import Event, Scenario
 from dyna_nav.evaluation.tasks import TaskStream, draw_tasks
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation import Pallet, Walker
-from dyna_nav.simulation.rounds import PASSAGE, WALKER_STREAM, draw_walkers
+from dyna_nav.simulation.rounds import WALKER_STREAM, draw_walkers
 from dyna_nav.simulation.spawn import check_pallet
 from dyna_nav.simulation.walkers import RADIUS as WALKER_RADIUS
 from dyna_nav.site import OccupancyMap, Site
 from dyna_nav.site.distances import Distances
 from dyna_nav.site.occupancy import clearance_of
-from dyna_nav.site.stations import ROOM
+from dyna_nav.site.station_choice import MARGINS
 
 TASK_STREAM, EVENT_STREAM = 21, 23  # of the seed
 EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
 PLACE_ROOM = 0.2  # around a robot that stands on a place of its own, or is set down there [m]
-PASSAGES = (PASSAGE, 0.1, ROOM)  # on either side of a robot, the first that the hall itself leaves [m]
 PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 
@@ -99,7 +98,8 @@ class _Events:
         self._drops: list[PalletDrop] = []
         self._hall = site
         self._expected = [self._expected_starts(robot) for robot in range(len(tasks.starts))]
-        self._room = next((room for room in PASSAGES if self._connected(site.clearance, room)), 0.0)
+        # Room [m] beside a robot on its way that events leave: as much as the hall itself does.
+        self._room = next((room for room in MARGINS if self._connected(site.clearance, room)), 0.0)
 
     def draw(self, event: Event, scenario: str) -> list:
         """Everything that comes of one event. Raises ValueError when there is no place for it."""
@@ -211,11 +211,7 @@ class _Events:
         cells = np.array(self._hall.map.cells)
         for other in (drop, *self._meanwhile(drop)):
             cells[_footprint(self._hall.map, other.pallet)] = 100
-        return self._stays_connected(_hall_with(self._hall, cells).clearance)
-
-    def _stays_connected(self, clearance: np.ndarray) -> bool:
-        """Whether robots still have room to spare between all places, or as much as the hall itself leaves them."""
-        return self._connected(clearance, self._room)
+        return self._connected(_hall_with(self._hall, cells).clearance, self._room)
 
     def _connected(self, clearance: np.ndarray, room: float) -> bool:
         """Whether all places belong to one region in which a robot has so much room on either side [m]."""
@@ -241,7 +237,7 @@ class _Events:
             cells = np.array(grid.cells)
             cells[island], cells[moved] = 0, 100
             hall = _hall_with(self._hall, cells)
-            if self._stays_connected(hall.clearance):
+            if self._connected(hall.clearance, self._room):
                 self._hall = hall
                 return HallChange(at, hall)
         return None
@@ -258,7 +254,7 @@ class _Events:
             if point is None or not self._in_aisle(point):
                 continue
             around = np.hypot(*(_centres(self._site.map) - point).transpose(2, 0, 1)) - self._model.radius
-            if self._stays_connected(np.minimum(self._site.clearance, around)):
+            if self._connected(np.minimum(self._site.clearance, around), self._room):
                 lasts = math.inf if event.stall.lasts is None else event.stall.lasts
                 return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
         return None

@@ -34,10 +34,8 @@ COLUMNS = {  # of every table, by their keys in a summary
     "collisions_per_traversal": Figure("per traversal", "collisions per traversal", ".3f", 100.0, " %"),
     "collisions_with_still": Figure("with still things", "collisions with things that stand still", "d"),
     "near_misses": Figure("near misses", "near misses", "d"),
-    "plan_ms_p99": Figure("plan p99 [ms]", "99th percentile of the planning time", ".0f", 1.0, ""),
-    "wait_ms_p99": Figure(
-        "wait p99 [ms]", "99th percentile of the time that was waited for potentials", ".0f", 1.0, ""
-    ),
+    "plan_ms_p99": Figure("plan p99 [ms]", "99th percentile of the planning time", ".0f"),
+    "wait_ms_p99": Figure("wait p99 [ms]", "99th percentile of the time that was waited for potentials", ".0f"),
     "mean_abs_jerk": Figure("jerk [m/s³]", "mean absolute jerk", ".2f"),
 }
 PEOPLE = {  # of tables about people

@@ -26,6 +26,7 @@ from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, ap
 from dyna_nav.world_model.kinematics import KinematicModel
 from dyna_nav.world_model.runtime import WorldModel
 
+_NO_MARGINS = np.zeros(2)  # nothing brakes for it that it would have to reckon with
 _STATE = 8  # x, y [m], yaw [rad], speed [m/s], turn rate [rad/s], battery, and the last command [m/s, rad/s]
 
 
@@ -172,7 +173,7 @@ class MPPIController:
         judge(
             step, self._robot, self._running, pose, twist, self._goal, self._tolerance, self._potential, self._delay,
             surroundings.fields, surroundings.lattice, surroundings.motion, self._reward, self._radius,
-            np.zeros(2), surroundings.live.clearance, self._geometry, self._predicted, self._contact, self._nearness,
+            _NO_MARGINS, surroundings.live.clearance, self._geometry, self._predicted, self._contact, self._nearness,
             np.zeros(len(pose)), self._start,
         )  # fmt: skip
 

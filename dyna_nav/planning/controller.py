@@ -95,7 +95,7 @@ class Dyna2Controller:
         self._actions = action_set(model, config.speeds)
         lattice = self._lattice(site, model)
         potential = (model, config.potential, config.tolerance, config.reward, config.dyna2.missing_speed)
-        self._memories = SiteMemories(site, robots, model.max_speed, config.bins, self._memory_dir, potential)
+        self._memories = SiteMemories(site, robots, model.max_speed, config.bins, potential, self._memory_dir)
         self._values = Values(
             robots, model, self._actions, lattice, self._memories.permanent, self._memories.transient, config.reward,
             config.tolerance, config.dyna2.missing_speed, config.dyna2.promise,

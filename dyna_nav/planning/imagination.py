@@ -71,17 +71,16 @@ class Rollouts:
         measured: np.ndarray,
         after: Rollouts | None = None,
     ):
-        """robot, first [rows], ordered as by :func:`rows_for`; measured bool [rows]: along these the ensemble's
-        disagreement is measured, for the others that begin with the same action as well.
+        """robot, first [rows], ordered as by :func:`rows_for`.
 
-        A batch that comes ``after`` another one of the same cycle
-        follows what that one has measured.
+        measured bool [rows]: along these the ensemble's disagreement is measured, for all that begin with the same
+        action. A batch that comes ``after`` another one of the same cycle follows what that one has measured.
         """
         self._model, self._values, self._config, self._scene = model, values, config, scene
-        self.robot, self.first, self._measured = robot, first, measured
+        self.robot, self.first = robot, first
+        self._measured = measured if after is None else np.zeros_like(measured)
         state, rows, horizon = scene.state, robot.size, config.horizon
         shape = (len(state.pose), len(values.actions))
-        self._measures = after is None
         self._doubts = np.zeros(shape) if after is None else after._doubts  # newest, of each robot's first actions
         self.uncertainty = np.zeros(shape) if after is None else after.uncertainty
         self._pose, self._twist = state.pose[robot].copy(), state.twist[robot].copy()
@@ -171,10 +170,8 @@ class Rollouts:
 
     def _doubt(self, step: int) -> None:
         """Measure the ensemble's disagreement along one row of each action; all others follow theirs."""
-        if self._measures:
-            rows = np.flatnonzero(self._measured & self.running)
-            if not rows.size:
-                return
+        rows = np.flatnonzero(self._measured & self.running)
+        if rows.size:
             epistemic, _ = self._model.disagreement(self._features[rows])
             self.model_calls += rows.size * self._model.members
             # Actions whose row has ended keep their last value.

@@ -113,7 +113,7 @@ def greedy_action(field, lattice, memories, robot, pose, twist, battery, goal_in
 
 @njit(cache=True, nogil=True)
 def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, warm, dice, change, greedy, hold, fields,
-            lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
+           lattice, memories, goal_index, actions, motion, limits, reward, radius, live, geometry):  # fmt: skip
     """The simulation policy: write the action of every running row for this step into chosen [steps, rows].
 
     Rollouts begin with each action in turn. The k-th of an action holds it for hold[k] steps and takes the greedy
@@ -133,7 +133,7 @@ def choose(step, robot_of, number_of, chosen, running, pose, twist, battery, war
         if step == 0:
             chosen[0, row] = number % count
             continue
-        block = number // count if number < count else 1 + (number - count - 1) // count
+        block = (number - (number > count)) // count  # what repeats the last cycle is in none
         if block < hold.size:
             keeps, turns_greedy = step < hold[block], True
         else:

@@ -22,9 +22,7 @@ _TRANSIENT_BIN = 0.5  # size of the transient memory's bins [m]: an episode's ob
 class SiteMemories:
     """``permanent`` by goal station and ``transient`` by robot; ``problem``: what was wrong with the file, or None."""
 
-    def __init__(
-        self, site: Site, robots: int, max_speed: float, bins: Bins, folder: Path | None, potential: object = None
-    ):
+    def __init__(self, site: Site, robots: int, max_speed: float, bins: Bins, potential: object, folder: Path | None):
         """max_speed [m/s]; without a folder nothing is read or kept.
 
         potential: everything that the potential depends on beside the site, in dataclasses and numbers. What was
