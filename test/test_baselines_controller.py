@@ -68,6 +68,20 @@ def test_it_takes_another_aisle_when_a_pallet_closes_one():
     assert not simulation.collisions
 
 
+@pytest.mark.parametrize("width", [0.9, 1.0])
+@pytest.mark.parametrize(
+    "goal", [(2.0, 8.0), (5.0, 9.0), (8.0, 8.0), (9.0, 6.5)], ids=["sharp left", "ahead", "sharp right", "back along"]
+)
+def test_it_comes_through_a_door_at_an_angle(goal, width):
+    """In a thin wall: its disc of 0.7 m has 10 or 15 cm on either side, and the cells of its search are 10 cm."""
+    site = hall(10.0, 10.0, boxes=[(0.0, 5.0, 5.0 - width / 2, 5.1), (5.0 + width / 2, 5.0, 10.0, 5.1)])
+    simulation = world((1.5, 4.0, 0.0), site=site)
+    arrived, time, *_ = run(simulation, [(*goal, 0.0)], knows_fleet=True, seconds=60.0)
+    assert arrived.all()
+    assert time < 18.0
+    assert not simulation.collisions
+
+
 @VARIANTS
 def test_oncoming_robots_pass_each_other(knows_fleet):
     site = hall(20.0, 3.2)
@@ -92,6 +106,18 @@ def test_in_an_aisle_that_is_too_narrow_one_backs_out():
     simulation = world((1.5, 4.0, 0.0), (12.5, 4.0, np.pi), site=site)
     arrived, *_ = run(simulation, [(12.5, 2.0, 0.0), (1.5, 2.0, 0.0)], knows_fleet=True, seconds=180.0)
     assert arrived.all()
+    assert not simulation.collisions
+
+
+@pytest.mark.parametrize(("start", "seed"), [(1.0, 3), (1.5, 0), (2.5, 1)])
+def test_of_two_that_know_each_other_only_one_backs_out_and_it_goes_on_when_the_other_has_passed(start, seed):
+    site = hall(24.0, 8.0, boxes=[(6.0, 0.1, 16.0, 3.4), (6.0, 4.6, 16.0, 7.9)])
+    simulation = world((start, 4.0, 0.0), (20.5, 4.0, np.pi), site=site)
+    goals = [(20.5, 2.0, 0.0), (1.5, 2.0, 0.0)]
+    arrived, time, way, _ = run(simulation, goals, knows_fleet=True, seconds=180.0, seed=seed)
+    assert arrived.all()
+    assert time < 38.0
+    assert np.hypot(*np.diff(way, axis=0).transpose(2, 0, 1)).sum(axis=0).min() < 20.5
     assert not simulation.collisions
 
 

@@ -13,7 +13,7 @@ from simulation_worlds import hall
 
 from dyna_nav.baselines.costmap import Costmap, CostmapConfig
 from dyna_nav.baselines.monitor import Monitor, MonitorConfig, Wish
-from dyna_nav.baselines.pursuit import PursuitConfig, arc_to, pursue
+from dyna_nav.baselines.pursuit import PursuitConfig, arc_to, free_direction, pursue
 from dyna_nav.baselines.recovery import ESCALATION, Behaviour, Recovery, RecoveryConfig
 from dyna_nav.baselines.route import RoutePlanner
 from dyna_nav.baselines.tracking import Tracker, TrackingConfig
@@ -134,7 +134,7 @@ def follow(pose, points, speed=1.0, cost=None):
     field = np.full((200, 200), 5.0, np.float32)
     points = np.array(points, float)
     limits = (MODEL.max_speed, MODEL.max_turn_rate, MODEL.acceleration, MODEL.turn_acceleration)
-    settings = (0.7, 0.5, 1.4, 0.6, 1.7, 0.5, 0.95, 0.25, 0.6, 0.43)
+    settings = (0.7, 0.5, 1.4, 0.6, 1.7, 0.5, 0.95, 0.25, 0.6, 0.43, 0.41)
     speeds = np.full(len(points), MODEL.max_speed)
     return pursue(
         np.array(pose, float), speed, points, speeds, 0, cost, (0.0, 0.0, 0.1), field, 0.1, math.inf, limits, settings
@@ -196,6 +196,29 @@ def test_the_carrot_comes_nearer_when_the_arc_to_it_would_cut_a_corner():
     _, tight, _ = follow((5.0, 10.0, 0.0), path, speed=1.4, cost=cost)
     assert wide > 0.1
     assert tight < 0.5 * wide
+
+
+JAMB = np.ones((200, 200), np.float32)
+JAMB[98:101, 56:80] = np.inf  # a wall whose end the path goes round
+ROUND = [(5.0 + 0.1 * k, 9.4) for k in range(3)] + [(5.2, 9.5 + 0.1 * k) for k in range(8)]
+ROUND += [(5.3 + 0.1 * k, 10.5) for k in range(40)]
+
+
+@settings(max_examples=50)
+@given(yaw=st.floats(-3.1, 3.1))
+def test_beside_a_corner_it_turns_to_one_direction_whichever_way_it_faces(yaw):
+    """Or it would turn to and fro; once it faces that way it drives."""
+    field = np.full((200, 200), 5.0, np.float32)
+    place = ((0.0, 0.0, 0.1), field, 0.1, (0.43, 0.41))
+
+    def direction(yaw):
+        found, around = free_direction(np.array([5.05, 9.4, yaw]), np.array(ROUND), 0, 0.9, JAMB, *place)
+        assert found
+        return (yaw + around) % (2 * math.pi)
+
+    assert direction(yaw) == pytest.approx(direction(0.0), abs=1e-6)
+    speed, *_ = follow((5.05, 9.4, direction(yaw)), ROUND, speed=0.0, cost=JAMB)
+    assert speed > 0.0
 
 
 # The collision monitor.

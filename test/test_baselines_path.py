@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planning_worlds import hall
 
 from dyna_nav.baselines.astar import cost_to_go, search, search_nearest
 from dyna_nav.baselines.path import line_cost, resample, shortcut, smooth, speed_profile
@@ -122,6 +123,15 @@ def test_smoothing_rounds_a_corner_and_stays_clear_of_what_is_lethal():
     assert np.array_equal(points[[0, -1]], before[[0, -1]])
     assert np.isfinite(cost[(points[:, 1] / 0.1).astype(int), (points[:, 0] / 0.1).astype(int)]).all()
     assert sharpest(points) < 0.5 * sharpest(before)
+
+
+@pytest.mark.parametrize("x", [0.92, 1.0, 1.07])
+def test_smoothing_leads_through_the_middle_of_a_door(x):
+    """Of 0.9 m, between jambs at 0.55 and 1.45 m; a disc of 0.35 m and 8 cm to be kept beside it."""
+    site = hall(2.0, 3.0, boxes=[(0.0, 1.5, 0.55, 1.6), (1.45, 1.5, 2.0, 1.6)])
+    points = resample(np.array([[x, 0.6], [x, 2.4]]))
+    smooth(points, np.ones((30, 20), np.float32), (0.0, 0.0, 0.1), site.clearance, 0.05, 0.43, 80)
+    assert site.clearance_at(points).min() > 0.41
 
 
 def sharpest(points):

@@ -20,6 +20,8 @@ _AHEAD = 9  # points along the path: where it was found blocked
 _REFUGE_ROOM = 2.5  # robot radii of clearance: wide enough for another to pass
 _REFUGE_GAP = 0.7  # kept from the paths of others: they have to turn in there [m]
 _REFUGE_NEAR = 0.3  # it has arrived at a refuge [m]
+_MET = 3.0  # who comes no nearer than this to a refuge on the rest of its way has passed it [m]
+_LONGEST_STAY = 20.0  # at a refuge [s]
 _GIVEN_WAY = 60  # points of others' paths that a refuge keeps off
 
 
@@ -77,8 +79,11 @@ class Behaviours:
         turned = abs(float(wrap_angle(pose[2] - trip.begun[2])))
         if trip.refuge and np.hypot(*(trip.route.points[-1] - pose[:2])) < _REFUGE_NEAR:
             trip.refuge, trip.route = False, None
-            trip.until = time + trip.recovery.duration(self._config.retreat_time)
+            stay = trip.recovery.duration(self._config.retreat_time) if trip.yields_to is None else _LONGEST_STAY
+            trip.until = time + stay
         done = time >= trip.until
+        if behaviour is Behaviour.RETREAT and not trip.refuge and trip.yields_to is not None:
+            done |= not trip.yields_to.passes(pose[:2], _MET)
         done |= behaviour is Behaviour.BACK_UP and moved >= trip.extent
         done |= behaviour is Behaviour.SPIN and turned >= min(abs(trip.extent), 3.0)
         if done:

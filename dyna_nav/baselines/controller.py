@@ -238,7 +238,7 @@ class AStarController:
         settings = (
             pursuit.lookahead_time, pursuit.lookahead_min, pursuit.lookahead_max, pursuit.launch_angle,
             pursuit.rotate_angle, pursuit.backward_speed, pursuit.turn_share, pursuit.proximity_gap,
-            pursuit.proximity_speed, model.radius + pursuit.room,
+            pursuit.proximity_speed, model.radius + pursuit.room, model.radius + pursuit.tight_room,
         )  # fmt: skip
         speed, turn, turning = pursue(
             ahead, twist[0], route.points, route.speeds, route.index, route.cost, self._costmap.geometry, self._field,
@@ -255,8 +255,8 @@ class AStarController:
             self._behaviours.go_on(robot, pose, time)
             return
         turning = abs(observation.twist[number, 1]) > _TURNING
-        give_way = self._gives_way(number, pose)
-        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning, give_way)
+        gives_way, robot.yields_to = self._gives_way(number, pose)
+        behaviour = robot.recovery.next(time, pose[:2], robot.left(), turning, gives_way)
         if behaviour is None:
             return
         self._behaviours.begin(robot, self._layer(number), time, pose)
@@ -264,16 +264,18 @@ class AStarController:
             others = [other for other in self._robots if other is not robot] if self.knows_fleet else []
             self._behaviours.retreat(robot, pose, time, self._costs(number, observation), others)
 
-    def _gives_way(self, number: int, pose: np.ndarray) -> bool:
-        """Whether a robot is closed in by another one that goes first; where that cannot be told they draw lots."""
+    def _gives_way(self, number: int, pose: np.ndarray) -> tuple[bool, Trip | None]:
+        """Whether a robot is closed in by another one that goes first, and by whom; where nobody can tell, by lot."""
         robot = self._robots[number]
         if robot.route is None or robot.route.passable or robot.refuge:
-            return False
+            return False, None
         nearest = self._traffic.nearest(number, pose)
         if not self.knows_fleet or (nearest is None and self._traffic.meets_stranger(number, pose)):
-            return bool(self._rng.random() < 0.5)
+            return bool(self._rng.random() < 0.5), None
         other = None if nearest is None else self._robots[nearest]
-        return other is not None and other.goal is not None and not other.arrived and other.left() < robot.left()
+        if other is None or other.goal is None or other.arrived or other.refuge:  # one that gives way is enough
+            return False, None
+        return (True, other) if other.left() < robot.left() else (False, None)
 
     # Publish.
 

@@ -15,6 +15,7 @@ from numba import njit
 from dyna_nav.planning.obstacles import clearance_at
 
 SPACING = 0.1  # between two points of a path [m]
+_ASIDE = 0.3  # share of the room that a point lacks by which it moves aside in each round of smoothing
 
 
 @njit(cache=True, nogil=True)
@@ -67,11 +68,22 @@ def resample(corners: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def smooth(points, cost, geometry, field, resolution, room, rounds):
-    """Round the corners of a path [k, 2] [m], in place; a point moves only where it stays clear and not lethal.
+def uphill(field, origin_x, origin_y, resolution, x, y, step):
+    """Unit vector at x, y towards more clearance, by differences over a step [m] to all sides; 0, 0 on a ridge."""
+    dx = clearance_at(field, origin_x, origin_y, resolution, x + step, y)
+    dx -= clearance_at(field, origin_x, origin_y, resolution, x - step, y)
+    dy = clearance_at(field, origin_x, origin_y, resolution, x, y + step)
+    dy -= clearance_at(field, origin_x, origin_y, resolution, x, y - step)
+    steep = max(math.hypot(dx, dy), 1e-6)
+    return dx / steep, dy / steep
 
-    cost with geometry (origin x, y, cell): lethal cells are inf. field: clearance of the static map with its
-    resolution [m]; a point keeps ``room`` [m] of it, or what it has.
+
+@njit(cache=True, nogil=True)
+def smooth(points, cost, geometry, field, resolution, room, rounds):
+    """Round the corners of a path [k, 2] [m] and keep to the middle where it is tight, in place.
+
+    A point moves only where it stays clear and not lethal. cost with geometry (origin x, y, cell): lethal cells are
+    inf. field: clearance of the static map with its resolution [m]; a point keeps ``room`` [m] of it, or what it has.
     """
     origin_x, origin_y, cell = geometry
     count = points.shape[0]
@@ -85,6 +97,11 @@ def smooth(points, cost, geometry, field, resolution, room, rounds):
                             - 4 * points[k + 1, 0] + points[k + 2, 0])  # fmt: skip
                 y -= 0.1 * (points[k - 2, 1] - 4 * points[k - 1, 1] + 6 * points[k, 1]
                             - 4 * points[k + 1, 1] + points[k + 2, 1])  # fmt: skip
+            short = room - clearance_at(field, origin_x, origin_y, resolution, x, y)
+            if short > 0.0:  # the cells of the search are too coarse to lead through the middle of a passage
+                dx, dy = uphill(field, origin_x, origin_y, resolution, x, y, cell)
+                x += _ASIDE * short * dx
+                y += _ASIDE * short * dy
             if cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf:
                 continue
             clear = clearance_at(field, origin_x, origin_y, resolution, x, y)

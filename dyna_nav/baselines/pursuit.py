@@ -20,6 +20,7 @@ from dyna_nav.planning.obstacles import clearance_at
 
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
+_NEAREST = 0.15  # nor does one that is made for straight [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
 _ALIGNED = 0.15  # nearer than this to the wanted direction there is nothing to turn [rad]
 _CAREFUL = 0.2  # share of full speed of a step around a corner
@@ -45,6 +46,7 @@ class PursuitConfig:
     proximity_speed: float = parameter(0.8, "share of full speed without any room", minimum=0.05, maximum=1)
     approach_speed: float = parameter(0.35, "speed on arrival [m/s]", minimum=0.05, maximum=2)
     room: float = parameter(0.08, "kept between robot and map by smoothing and by arcs [m]", minimum=0, maximum=1)
+    tight_room: float = parameter(0.06, "the same, where nothing else leads on [m]", minimum=0, maximum=1)
     smoothing: int = parameter(80, "rounds of smoothing of a path", minimum=0, maximum=1000)
 
 
@@ -98,6 +100,14 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
 
 
 @njit(cache=True, nogil=True)
+def chord_is_free(pose, target, cost, geometry, field, resolution, room):
+    """Whether a robot at pose [3] that has turned to a target [2] reaches it straight. Others as in arc_is_free."""
+    dx, dy = target[0] - pose[0], target[1] - pose[1]
+    turned = np.array([pose[0], pose[1], math.atan2(dy, dx)])
+    return arc_is_free(turned, 0.0, math.hypot(dx, dy), cost, geometry, field, resolution, room)
+
+
+@njit(cache=True, nogil=True)
 def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, resolution, room):
     """Whether a robot may speed up to target [m/s] while it turns by a bearing [rad] at its highest rate.
 
@@ -126,18 +136,56 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
 
 
 @njit(cache=True, nogil=True)
-def way_around(pose, bearing, cost, geometry, field, resolution, room):
-    """Whether there is a free direction for a first step, and the one nearest to a bearing, from the heading [rad].
+def turn_to(bearing, limits):
+    """Turn rate [rad/s] with which a robot turns on the spot to a bearing [rad] and can stop there."""
+    return math.copysign(min(limits[1], math.sqrt(2.0 * 0.7 * limits[3] * abs(bearing))), bearing)
 
-    For a robot so near to a corner that not even the shortest arc to its path is free.
+
+@njit(cache=True, nogil=True)
+def launch_share(pose, speed, target, bearing, limits, cost, geometry, field, resolution, room):
+    """Share of full speed that a robot may take up while it turns by a bearing [rad] to a carrot; 0: only turn.
+
+    target [2]: end of the path, near which a wide turn would end in an orbit around it. Others as in launch_is_free.
     """
-    for k in range(_DIRECTIONS):
+    max_speed, turn_rate, _, _ = limits
+    rest = math.hypot(target[0] - pose[0], target[1] - pose[1])
+    orbit = 0.5 * turn_rate * rest / max(abs(math.sin(bearing)), 1e-6) if rest < _END else np.inf
+    for share in _LAUNCH_SHARES:
+        wanted = share * max_speed
+        if wanted <= orbit and launch_is_free(
+            pose, speed, wanted, bearing, limits, cost, geometry, field, resolution, room
+        ):
+            return share
+    return 0.0
+
+
+@njit(cache=True, nogil=True)
+def free_direction(pose, path, index, reach, cost, geometry, field, resolution, rooms):
+    """Whether there is a direction that is free for a first step, and the one to take, from the heading [rad].
+
+    For a robot in a place so tight that no arc to its path is free: straight to the farthest point of the path
+    [k, 2] within ``reach`` [m] that can be reached straight, with the first of ``rooms`` [m] (around the centre) that
+    leads anywhere, or else in the free direction nearest to the path's. In the map frame it is the same whichever way
+    the robot faces, so that turning to it ends.
+    """
+    around = 0.0
+    for room in rooms:
+        lookahead = reach
+        while True:
+            k = carrot(path, index, pose[0], pose[1], lookahead)
+            _, around = arc_to(pose, path[k, 0], path[k, 1])
+            if chord_is_free(pose, path[k], cost, geometry, field, resolution, room):
+                return True, around
+            if lookahead <= _NEAREST:
+                break
+            lookahead = max(_NEAREST, 0.8 * lookahead)
+    for k in range(1, _DIRECTIONS):
         for side in (1.0, -1.0):
-            around = bearing + side * k * _SECTOR
-            ahead = np.array([pose[0], pose[1], pose[2] + around])
-            if arc_is_free(ahead, 0.0, _SHORTEST, cost, geometry, field, resolution, room):
-                return True, (around + math.pi) % (2 * math.pi) - math.pi
-    return False, 0.0
+            aside = around + side * k * _SECTOR
+            ahead = np.array([pose[0], pose[1], pose[2] + aside])
+            if arc_is_free(ahead, 0.0, _SHORTEST, cost, geometry, field, resolution, rooms[0]):
+                return True, (aside + math.pi) % (2 * math.pi) - math.pi
+    return False, around
 
 
 @njit(cache=True, nogil=True)
@@ -146,44 +194,40 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
 
     pose [3], speed [m/s]; path [k, 2] with highest speeds [k]; index: nearest point. gap: room around the robot [m].
     limits: max speed, max turn rate, acceleration, turn acceleration. settings: lookahead time, min, max; launch angle,
-    rotate angle, backward speed, turn share, proximity gap, proximity speed, room to keep around the centre [m].
+    rotate angle, backward speed, turn share, proximity gap, proximity speed, room to keep around the
+    centre, and where it is tight [m].
     """
-    max_speed, turn_rate, _, turn_acceleration = limits
-    time, least, most, launch_angle, rotate_angle, backward, turn_share, near, near_speed, room = settings
+    max_speed, turn_rate, _, _ = limits
+    time, least, most, launch_angle, rotate_angle, backward, turn_share, near, near_speed, room, tight = settings
     x, y = pose[0], pose[1]
+    slow = abs(speed) < _LAUNCH_SPEED
     lookahead = min(max(time * abs(speed), least), most)
-    free = True
+    k = carrot(path, index, x, y, lookahead)
+    _, bearing = arc_to(pose, path[k, 0], path[k, 1])
+    clear = chord_is_free(pose, path[k], cost, geometry, field, resolution, room)
+    if slow and clear and abs(bearing) > rotate_angle:  # approached backwards while the robot turns round
+        return min(0.0, backward * math.cos(bearing)), turn_to(bearing, limits), True
     while True:
         k = carrot(path, index, x, y, lookahead)
         curvature, bearing = arc_to(pose, path[k, 0], path[k, 1])
         if abs(bearing) > launch_angle:
-            break
-        chord = math.hypot(path[k, 0] - x, path[k, 1] - y)
-        length = chord * abs(bearing) / max(abs(math.sin(bearing)), 1e-6) if abs(bearing) > 1e-3 else chord
-        if arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room):
-            break
+            if not slow:
+                break
+            share = launch_share(pose, speed, path[-1], bearing, limits, cost, geometry, field, resolution, room)
+            if share > 0.0 and abs(bearing) <= rotate_angle:
+                return share * max_speed, turn_to(bearing, limits), True
+        else:
+            chord = math.hypot(path[k, 0] - x, path[k, 1] - y)
+            length = chord * abs(bearing) / max(abs(math.sin(bearing)), 1e-6) if abs(bearing) > 1e-3 else chord
+            if arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room):
+                break
         if lookahead <= _SHORTEST:
-            free = False
-            break
+            if not slow:
+                break
+            found, around = free_direction(pose, path, index, least, cost, geometry, field, resolution, (room, tight))
+            creep = _CAREFUL * max_speed if found and abs(around) <= _ALIGNED else 0.0
+            return creep, turn_to(around, limits), True
         lookahead = max(_SHORTEST, 0.8 * lookahead)
-    if abs(bearing) > launch_angle and abs(speed) < _LAUNCH_SPEED:
-        turn = math.copysign(min(turn_rate, math.sqrt(2.0 * 0.7 * turn_acceleration * abs(bearing))), bearing)
-        if abs(bearing) > rotate_angle:  # what lies behind is approached backwards while the robot turns round
-            return min(0.0, backward * math.cos(bearing)), turn, True
-        end = path.shape[0] - 1  # near it, a wide turn would end in an orbit around it
-        rest = math.hypot(path[end, 0] - x, path[end, 1] - y)
-        orbit = 0.5 * turn_rate * rest / max(abs(math.sin(bearing)), 1e-6) if rest < _END else np.inf
-        for share in _LAUNCH_SHARES:
-            if share * max_speed > orbit:
-                continue
-            if launch_is_free(pose, speed, share * max_speed, bearing, limits, cost, geometry, field, resolution, room):
-                return share * max_speed, turn, True
-        return 0.0, turn, True
-    if not free and abs(speed) < _LAUNCH_SPEED:
-        found, around = way_around(pose, bearing, cost, geometry, field, resolution, room)
-        if found:
-            turn = math.copysign(min(turn_rate, 2.0 * abs(around)), around)
-            return (0.0 if abs(around) > _ALIGNED else _CAREFUL * max_speed), turn, True
     allowed = speeds[index]
     if near > 0.0:
         allowed = min(allowed, max_speed * (near_speed + (1.0 - near_speed) * min(max(gap / near, 0.0), 1.0)))

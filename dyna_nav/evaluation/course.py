@@ -99,7 +99,7 @@ class _Events:
         self._hall = site
         self._expected = [self._expected_starts(robot) for robot in range(len(tasks.starts))]
         # Room [m] beside a robot on its way that events leave: as much as the hall itself does.
-        self._room = next((room for room in MARGINS if self._connected(site.clearance, room)), 0.0)
+        self._room = next((room for room in MARGINS if self._connected(site.clearance >= model.radius + room)), 0.0)
 
     def draw(self, event: Event, scenario: str) -> list:
         """Everything that comes of one event. Raises ValueError when there is no place for it."""
@@ -208,14 +208,16 @@ class _Events:
         return [other for other in self._drops if other.at < drop.until and drop.at < other.until]
 
     def _leaves_ways(self, drop: PalletDrop) -> bool:
-        cells = np.array(self._hall.map.cells)
+        least = self._model.radius + self._room
+        ground = self._hall.clearance >= least
         for other in (drop, *self._meanwhile(drop)):
-            cells[_footprint(self._hall.map, other.pallet)] = 100
-        return self._connected(_hall_with(self._hall, cells).clearance, self._room)
+            around, room = _room_beside(self._hall.map, other.pallet, least)
+            ground[around] &= room >= least
+        return self._connected(ground)
 
-    def _connected(self, clearance: np.ndarray, room: float) -> bool:
-        """Whether all places belong to one region in which a robot has so much room on either side [m]."""
-        labels, _ = ndimage.label(clearance >= self._model.radius + room)
+    def _connected(self, ground: np.ndarray) -> bool:
+        """Whether all places belong to one region of the ground (bool [rows, cols]) on which robots drive."""
+        labels, _ = ndimage.label(ground)
         rows, cols = self._site.map.cell_of(self._tasks.places[:, :2])
         found = labels[rows, cols]
         return bool(found.min() > 0 and found.min() == found.max())
@@ -237,7 +239,7 @@ class _Events:
             cells = np.array(grid.cells)
             cells[island], cells[moved] = 0, 100
             hall = _hall_with(self._hall, cells)
-            if self._connected(hall.clearance, self._room):
+            if self._connected(hall.clearance >= self._model.radius + self._room):
                 self._hall = hall
                 return HallChange(at, hall)
         return None
@@ -253,8 +255,9 @@ class _Events:
             point = self._point_on_way(robot, at)
             if point is None or not self._in_aisle(point):
                 continue
+            least = self._model.radius + self._room
             around = np.hypot(*(_centres(self._site.map) - point).transpose(2, 0, 1)) - self._model.radius
-            if self._connected(np.minimum(self._site.clearance, around), self._room):
+            if self._connected((self._site.clearance >= least) & (around >= least)):
                 lasts = math.inf if event.stall.lasts is None else event.stall.lasts
                 return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
         return None
@@ -290,6 +293,25 @@ def _footprint(grid: OccupancyMap, pallet: Pallet) -> tuple[np.ndarray, np.ndarr
     across = np.abs(cosine * aside[:, 1] - sine * aside[:, 0])
     covered = (along <= pallet.length / 2) & (across <= pallet.width / 2)
     return rows[covered], cols[covered]
+
+
+def _room_beside(grid: OccupancyMap, pallet: Pallet, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Rows and columns of the cells within ``reach`` [m] of a pallet, and their clearance [m] from it.
+
+    Beyond ``reach`` it is at least that. The border of the map counts as well, as in every clearance.
+    """
+    half = 0.5 * math.hypot(pallet.length, pallet.width) + grid.resolution
+
+    def window(side: float) -> tuple[slice, slice]:
+        low, high = (grid.cell_of(np.array([pallet.x, pallet.y]) + sign * (half + side)) for sign in (-1, 1))
+        return tuple(slice(max(0, int(a)), max(0, int(b) + 1)) for a, b in zip(low, high, strict=True))
+
+    inner, outer = window(reach), window(2 * reach + grid.resolution)  # whose own border lies beyond reach
+    cells = np.zeros(grid.shape, np.int8)
+    cells[_footprint(grid, pallet)] = 100
+    clearance = clearance_of(OccupancyMap(cells[outer], grid.resolution, grid.origin))
+    within = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return inner, clearance[within]
 
 
 def _hall_with(site: Site, cells: np.ndarray) -> Site:

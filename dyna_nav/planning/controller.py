@@ -97,10 +97,19 @@ class Dyna2Controller:
         potential = (model, config.potential, config.tolerance, config.reward, config.dyna2.missing_speed)
         self._memories = SiteMemories(site, robots, model.max_speed, config.bins, potential, self._memory_dir)
         self._values = Values(
-            robots, model, self._actions, lattice, self._memories.permanent, self._memories.transient, config.reward,
-            config.tolerance, config.dyna2.missing_speed, config.dyna2.promise,
-            config.dyna2.foreseen_margin * np.array([config.braking.return_margin, config.braking.return_speed_margin]),
-        )  # fmt: skip
+            robots,
+            model,
+            self._actions,
+            lattice,
+            permanent=self._memories.permanent,
+            transient=self._memories.transient,
+            reward=config.reward,
+            tolerance=config.tolerance,
+            missing_speed=config.dyna2.missing_speed,
+            promise=config.dyna2.promise,
+            margins=config.dyna2.foreseen_margin
+            * np.array([config.braking.return_margin, config.braking.return_speed_margin]),
+        )
         self._dyna2 = self.search(self._model, model, self._values, rng, config.dyna2, config.braking)
         self._routes = Routes(
             lattice, robots, model, self._dyna2, config.tolerance, config.potential, config.making_way

@@ -16,7 +16,7 @@ from dyna_nav.planning.admissible import approach
 from dyna_nav.planning.memory import value
 from dyna_nav.planning.obstacles import clearance_at
 from dyna_nav.planning.potential import UNREACHABLE, interpolate
-from dyna_nav.planning.straight_way import lateness
+from dyna_nav.planning.straight_way import missing_time
 from dyna_nav.world_model.encoding import BODY_POINTS
 
 FREE = 1 << 30  # number of a rollout that changes at random
@@ -56,7 +56,7 @@ def way_to_go(field, lattice, x, y, yaw, full):
 def steps_to_go(field, lattice, x, y, yaw, speed, motion):
     """Steps to the goal from a pose at a speed [m/s]; motion: straight_way.motion_of."""
     time = way_to_go(field, lattice, x, y, yaw, motion[0])
-    return (time + lateness(time, speed, motion)) / STEP
+    return (time + missing_time(time, speed, motion)) / STEP
 
 
 @njit(cache=True, nogil=True)

@@ -14,9 +14,10 @@ _OVERSHOT = 3.0  # what every m/s costs that is too fast to stop at the goal, an
 
 
 def motion_of(robot: RobotModel, tolerance: GoalTolerance, missing_speed: float) -> np.ndarray:
-    """What :func:`lateness` has to know of a robot: full speed [m/s], acceleration, deceleration [m/s^2], the share of
-    the time to regain missing speed that counts, the highest speed on arrival [m/s], and how much farther than to where
-    the lattice ends it may brake for that [m].
+    """What :func:`missing_time` has to know of a robot.
+
+    Full speed [m/s], acceleration, deceleration [m/s^2], the share of the time to regain missing speed that counts, the
+    highest speed on arrival [m/s], and how much farther than to where the lattice ends it may brake for that [m].
     """
     return np.array(
         [robot.max_speed, robot.acceleration, robot.deceleration, missing_speed, tolerance.speed,
@@ -44,7 +45,7 @@ def straight_time(length, speed, last, full, gain, brake):
 
 
 @njit(cache=True, nogil=True)
-def lateness(time, speed, motion):
+def missing_time(time, speed, motion):
     """Time [s] beyond ``time`` at full speed that a robot at ``speed`` [m/s] takes to the goal, and to stop there.
 
     motion: as :func:`motion_of` makes it. The length of the way is taken to be what full speed makes of the time; where

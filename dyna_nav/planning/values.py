@@ -24,6 +24,7 @@ class Values:
         robot: RobotModel,
         actions: np.ndarray,
         lattice: Lattice,
+        *,
         permanent: ValueMemory,
         transient: ValueMemory,
         reward: Reward,

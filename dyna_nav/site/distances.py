@@ -1,4 +1,4 @@
-"""Geodesic distances and shortest paths between the places of a list, each field computed once."""
+"""Geodesic distances and shortest paths between the places of a list, each computed once."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Distances:
         """places [places, 3] (x, y, yaw; map frame)."""
         self._site, self._places, self._radius = site, places, radius
         self._fields: dict[int, np.ndarray] = {}
+        self._paths: dict[tuple[int, int], np.ndarray] = {}
 
     def field(self, place: int) -> np.ndarray:
         """Distance [m], float32 [rows, cols], from every cell to a place; inf where no way leads."""
@@ -41,6 +42,12 @@ class Distances:
 
     def path(self, start: int, goal: int) -> np.ndarray:
         """Points [k, 2] (m, map frame), eight cells apart, on a shortest way from one place to another."""
+        if (start, goal) not in self._paths:
+            self._paths[start, goal] = self._descend(start, goal)
+        return self._paths[start, goal]
+
+    def _descend(self, start: int, goal: int) -> np.ndarray:
+        """The path down the field of distances."""
         field, grid = self.field(goal), self._site.map
         cell = np.array(grid.cell_of(self._places[start, :2]))
         left = self.length(self._places[start, :2], goal)
@@ -56,4 +63,6 @@ class Distances:
             if not left < before:  # only from where no way leads
                 break
             points.append(grid.position_of(*cell))
-        return np.array([*points, self._places[goal, :2]])
+        path = np.array([*points, self._places[goal, :2]])
+        path.flags.writeable = False
+        return path
