@@ -40,13 +40,21 @@ def test_every_candidate_drives_and_what_has_been_driven_is_not_driven_again(swe
     with (tmp_path / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len({row["travel_s"] for row in rows}) > 1  # it makes a difference what they are
+    driven = sweep.drive
     monkeypatch.setattr(sweep, "drive", None)
     assert sweep_of() == table
+    monkeypatch.setattr(sweep, "drive", driven)
+    monkeypatch.setattr(sweep, "source_key", lambda parts: "another")
+    sweep_of("--only")  # what drove before no longer counts, and stays in the file
+    with (tmp_path / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["candidate"] for row in rows].count("default") == 2
+    assert len(sweep_of("--table")) == 3
 
 
 def test_a_candidate_is_compared_with_the_defaults_case_by_case():
     def row(candidate, case, travel):
-        values = (candidate, case, "alone", str(travel), "10.0", "2", "0", "0", "2.0")
+        values = (candidate, case, "alone", str(travel), "10.0", "2", "0", "0", "2.0", "now")
         return dict(zip(sweep.COLUMNS, values, strict=True))
 
     rows = [row("default", "a", 12), row("default", "b", 24), row("x=1", "a", 15), row("x=1", "b", 18)]

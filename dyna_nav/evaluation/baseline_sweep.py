@@ -3,7 +3,7 @@
 Every candidate drives the same trips (``CASES``) in the benchmark's own episodes: alone, in crossing flows, among
 pallets and in corridors. What counts is travel time over ideal time, a trip that was given up with its timeout, as in
 every evaluation; what a candidate is worth is told by its cases paired with those of the defaults. Results are appended
-to a CSV file; what is in it already is not driven again.
+to a CSV file; what is in it already is not driven again, unless another state of the source drove it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.scenario import load_scenario, overridden
 from dyna_nav.parameters import check
 from dyna_nav.workers import run_jobs
+from dyna_nav.world_model.source_key import source_key
 
 SWEEP = {  # parameter: values that are tried beside the default, what was close in earlier sweeps first
     "costmap.cost_scaling": (2.0, 6.0),
@@ -45,8 +46,13 @@ SWEEP = {  # parameter: values that are tried beside the default, what was close
     "pursuit.launch_angle": (0.3, 1.0),
     "recovery.circling": (6.0, 25.0),
 }
+DRIVEN_BY = (  # source that the figures depend on
+    "mdp.py", "controller.py", "site", "simulation", "baselines", "planning/admissible.py", "planning/obstacles.py",
+    "safety/braking.py", "evaluation/corridor.py", "evaluation/course.py", "evaluation/driver.py",
+    "evaluation/episode.py", "evaluation/happenings.py", "evaluation/tasks.py",
+)  # fmt: skip
 DEFAULT = "default"
-COLUMNS = ("candidate", "case", "group", "travel_s", "ideal_s", "trips", "unfinished", "collisions", "slowest")
+COLUMNS = ("candidate", "case", "group", "travel_s", "ideal_s", "trips", "unfinished", "collisions", "slowest", "code")
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ def drive(job: Drive, on_trip: Callable[[], None] = lambda: None) -> dict[str, s
         "unfinished": sum(not trip.finished for trip in result.trips),
         "collisions": len(result.collisions),
         "slowest": round(max(trip.ratio for trip in result.trips), 2),
+        "code": source_key(DRIVEN_BY),
     }
     return {name: str(value) for name, value in row.items()}
 
@@ -224,6 +231,8 @@ def main() -> None:
     except ValueError as error:
         parser.exit(2, f"sweep: {error}\n")
     cases = {case.name: case for case in (OTHER_CASES if arguments.other_cases else CASES)}
+    code = rows[-1]["code"] if arguments.table and rows else source_key(DRIVEN_BY)
+    rows = [row for row in rows if row["code"] == code]
     known = {(row["candidate"], row["case"]) for row in rows}
     jobs = [
         Drive(name, tuple(values.items()), case)
