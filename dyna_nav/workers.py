@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -41,13 +41,16 @@ def run_jobs(
         with _interrupts_wait():
             for _ in range(min(processes, len(jobs))):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs, function), daemon=True)
+                # No daemon: a job may start processes of its own, which end with its group.
+                process = context.Process(target=_work, args=(theirs, function))
                 process.start()
                 theirs.close()  # or the end of the process would never be seen
                 workers[ours] = process
         return _distribute(workers, jobs, on_progress, on_result)
     finally:
         for process in workers.values():
+            with suppress(ProcessLookupError):  # it has no group yet, or all of it has ended
+                os.killpg(process.pid, signal.SIGTERM)
             process.terminate()
         for process in workers.values():
             process.join()
@@ -94,13 +97,14 @@ def _distribute(workers: dict, jobs: Sequence[Any], on_progress, on_result) -> l
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent has ended without a word, as it does when it is killed."""
+    """Leave, with all that was started here, when the parent has ended without a word, as it does when it is killed."""
     multiprocessing.parent_process().join()
-    os._exit(1)
+    os.killpg(0, signal.SIGTERM)
 
 
 def _work(connection: Connection, function) -> None:
     """The life of a worker: jobs in, results out, until the parent ends it, as it does when it is interrupted."""
+    os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

@@ -26,10 +26,10 @@ def start_command():
     """Starts Python with arguments in a process group of its own, which is killed at the end if it still runs."""
     root, started = Path(__file__).resolve().parent.parent, []
 
-    def start(*arguments) -> subprocess.Popen:
+    def start(*arguments, **environment: str) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
-            env=os.environ | {"PYTHONPATH": str(root)}, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(root)} | environment, start_new_session=True,
         )  # fmt: skip
         started.append(process)
         return process

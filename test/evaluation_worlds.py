@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +145,16 @@ class LosesItsVersion(Standing):
     @property
     def model_version(self):
         raise KeyError("version")
+
+
+class Pooling(Standing):
+    """Starts a process and never ends it; writes its id to the file PIDS."""
+
+    def reset(self, site, robots, rng, model):
+        super().reset(site, robots, rng, model)
+        self.pool = multiprocessing.get_context("spawn").Pool(1)
+        with Path(os.environ["PIDS"]).open("a") as file:
+            file.write(f"{self.pool.apply(os.getpid)}\n")
 
 
 class ClosesWhatItNeverOpened(Standing):

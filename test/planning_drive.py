@@ -35,6 +35,7 @@ class Drive:
     def steps(self, count, change=lambda observation: observation):
         for _ in range(count):
             command = self.controller.act(change(self.fleet.observe()))
+            self.controller.wait_for_potentials()  # no clock decides
             self.commands.append(command)
             self.way.append(self.fleet.step(command))
         return np.array(self.commands)

@@ -334,3 +334,24 @@ def test_driving_in_circles_is_no_progress():
 def test_two_robots_draw_different_durations():
     rng = np.random.default_rng(0)
     assert Recovery(RecoveryConfig(), rng).duration(2.0) != Recovery(RecoveryConfig(), rng).duration(2.0)
+
+
+def test_a_trip_that_begins_long_after_the_last_one_begins_with_patience():
+    recovery, place = Recovery(RecoveryConfig(), np.random.default_rng(0)), np.zeros(2)
+    assert recovery.next(0.0, place, 10.0, False, False) is None
+    recovery.reset()
+    assert recovery.next(100.0, place, math.inf, False, False) is None
+
+
+def test_giving_way_uses_up_nothing_of_what_else_can_be_tried():
+    recovery, place = Recovery(RecoveryConfig(), np.random.default_rng(0)), np.zeros(2)
+
+    def next_one(gives_way, begin):
+        for k in range(100):
+            found = recovery.next(begin + 0.1 * k, place, 10.0, False, gives_way)
+            if found is not None:
+                recovery.done()
+                return found
+
+    assert next_one(True, 0.0) is Behaviour.RETREAT
+    assert next_one(False, 50.0) is Behaviour.WAIT

@@ -10,6 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dyna_nav.cli import main
@@ -265,6 +266,20 @@ def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(jobs, small, sta
 def kept(folder):
     """Summary and rows of an evaluation that ended early."""
     return json.loads((folder / "e.json").read_text()), rows(folder / "e.csv")
+
+
+def test_a_controller_may_start_processes_of_its_own_and_they_end_with_it(small, start_command, tmp_path):
+    pids = tmp_path / "pids"
+    command = ["-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--seeds", "1-2", "--jobs", "2"]
+    tests = Path(__file__).resolve().parent
+    path = os.pathsep.join(map(str, (tests.parent, tests)))
+    running = start_command(*command, "--controllers", "evaluation_worlds:Pooling", PIDS=str(pids), PYTHONPATH=path)
+    _, words = running.communicate(timeout=120)
+    assert running.returncode == 0, words
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) == 2
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in started if psutil.pid_exists(pid)], timeout=10)
+    assert not alive
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

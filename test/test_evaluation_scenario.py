@@ -12,19 +12,20 @@ from evaluation_worlds import STATIONS, course
 from simulation_worlds import hall
 
 from dyna_nav.evaluation.benchmark import site_of
-from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, _Events, draw_course, width_at
+from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, draw_course, width_at
 from dyna_nav.evaluation.scenario import (
     Event,
     PalletLeft,
     RackMoved,
     Stall,
+    Tasks,
     load_scenario,
     overridden,
     shipped_scenarios,
 )
 from dyna_nav.mdp import RobotModel
 from dyna_nav.simulation import Simulation
-from dyna_nav.site import resolve_site
+from dyna_nav.site import OccupancyMap, Site, resolve_site
 
 NAMES = ["busy", "empty", "head_on", "head_on_narrow", "pallets", "people", "stalled"]
 
@@ -138,11 +139,36 @@ def test_events_leave_as_much_room_as_the_doors_of_a_site_have():
     site = hall(boxes=[(9.9, 0, 10.1, 4.5), (9.9, 5.45, 10.1, 10)], stations=STATIONS[:4])
     drawn = course(site, robots=2, trips=8, events=(Event(1.0, pallet=PalletLeft(True)),))
     assert len(drawn.timeline) == 1
-    rooms = [
-        _Events(each.site, each.tasks, each.distances, RobotModel(), np.random.default_rng(0))._room
-        for each in (drawn, course(robots=2, trips=8))
-    ]
-    assert rooms == [0.1, 0.15]
+    rooms = [each.least_room - RobotModel().radius for each in (drawn, course(robots=2, trips=8))]
+    assert rooms == pytest.approx([0.1, 0.15])
+
+
+def test_things_that_happen_one_after_the_other_leave_a_way_together():
+    """Two aisles: what one robot closes by stalling, no pallet may close again beside it."""
+    site = hall(boxes=[(6, 3.0, 14, 7.0)], stations=STATIONS[:4])
+    events = (Event(1.0, stall=Stall()), Event(1.0, pallet=PalletLeft(True), every=4.0, times=20))
+    for seed in range(3):
+        drawn = course(site, seed, robots=2, trips=16, events=events, tasks=Tasks("crossing"))
+        (stall,) = (entry for entry in drawn.timeline if isinstance(entry, Breakdown))
+        for drop in (entry for entry in drawn.timeline if isinstance(entry, PalletDrop)):
+            walls = site.map.cells.copy()
+            x, y, reach = drop.pallet.x, drop.pallet.y, 0.4  # less than half of either side
+            rows, cols = site.map.cell_of(np.array([(x - reach, y - reach), (x + reach, y + reach)]))
+            walls[rows[0] : rows[1] + 1, cols[0] : cols[1] + 1] = 100
+            closed = Site.from_map("closed", OccupancyMap(walls, site.map.resolution, site.map.origin), ())
+            assert drawn.leaves_ways(closed, np.array([stall.x, stall.y]), RobotModel().radius)
+
+
+def test_a_speck_of_a_map_is_no_rack_and_none_comes_in_again_on_the_other_side():
+    speck, wide = hall(boxes=[(9, 5, 9.2, 5.2)]), hall(boxes=[(2, 5, 3, 6)])
+    with pytest.raises(ValueError, match="no place for event rack"):
+        course(replace(speck, stations=tuple(STATIONS)), events=(Event(1.0, rack=RackMoved(1.0)),))
+    for seed in range(5):
+        site = replace(wide, stations=tuple(STATIONS))
+        (change,) = course(site, seed, robots=1, trips=2, events=(Event(1.0, rack=RackMoved(3.0)),)).timeline
+        moved = ~change.hall.map.free[1:-1, 1:-1]
+        assert moved.sum() == (~site.map.free[1:-1, 1:-1]).sum()
+        assert np.ptp(np.nonzero(moved)[1]) == np.ptp(np.nonzero(~site.map.free[1:-1, 1:-1])[1])
 
 
 def test_a_pallet_in_a_wall_is_refused_with_the_scenario_it_stands_in():

@@ -78,6 +78,14 @@ def test_a_place_on_which_a_robot_would_close_a_passage_is_nobodys_goal():
     assert {"west", "east", "corner"} <= set(names)
 
 
+def test_a_station_that_is_too_tight_or_on_another_one_is_nobodys_goal_and_no_reason_to_refuse_a_site():
+    stations = [station("west", 2, 5), station("east", 18, 5), station("tight", 10, 0.43), station("again", 2.2, 5)]
+    places, names = places_of(hall(stations=stations), 4, RADIUS)
+    assert names[:2] == ("west", "east")
+    assert len(places) == 4
+    assert not {"tight", "again"} & set(names)
+
+
 def test_no_place_lies_behind_a_door_that_a_robot_does_not_fit_through():
     both = np.array([(2, 5, 0), (18, 5, 0)], float)
     for door, passes in ((0.75, False), (1.0, True)):  # 2.5 cm on either side are not enough

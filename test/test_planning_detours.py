@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from dyna_nav.planning.routes import Routes
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 PALLET, ANOTHER = np.array([[7.0, 1.0], [7.0, 1.1]]), np.array([[9.0, 1.0], [9.0, 1.1]])
+FAR = np.array([[7.0, 4.2], [7.0, 4.3]])  # in the other aisle
 GOAL, POSE = np.array([[12.5, 0.9, 0.0]]), np.array([[1.5, 0.9, 0.0]])
 ALL, NONE = np.ones(1, bool), np.zeros(1, bool)
 
@@ -25,26 +27,28 @@ ALL, NONE = np.ones(1, bool), np.zeros(1, bool)
 class Fleet:
     """One robot's detours on the site; ``requests`` counts what was asked for."""
 
-    def __init__(self, delay=None, leads_on=lambda field, pose: True):
+    def __init__(self, leads_on=lambda field, pose: True):
         lattice = Lattice.of(SITE, MODEL, PotentialConfig())
         self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
-        self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on, delay)
+        self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on)
         self.fields = self.store.request(GOAL[0]).result()[None].copy()
         self.requests, request = [], self.store.request
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
         self.now = 0.0
 
-    def see(self, obstacles, seconds, under_way=ALL, stuck=False):
+    def see(self, obstacles, seconds, under_way=ALL, stuck=False, waits=True):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
             poses = POSE + np.array([0.0 if stuck else 0.8 * (self.now // 5 % 2), 0.0, 0.0])
             self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, under_way, waits=under_way)
+            if waits:
+                self.detours.wait()
 
     def take(self, able=ALL):
         """Whether the robot follows another field now."""
         before = self.fields.copy()
         self.detours.wait()
-        self.detours.take(self.fields, POSE, able, self.now)
+        self.detours.take(self.fields, POSE, able)
         return not np.array_equal(before, self.fields)
 
 
@@ -146,14 +150,28 @@ def test_a_forgotten_detour_is_not_taken(fleet_of):
     assert not fleet.take()
 
 
-def test_with_a_delay_a_detour_is_taken_then_and_not_before_however_fast_it_was_computed(fleet_of):
-    fleet = fleet_of(delay=0.5)
-    while not fleet.requests:
-        fleet.see(PALLET, STEP)
-    fleet.see(PALLET, 0.4)
-    assert not fleet.take()
-    fleet.see(PALLET, 0.2)
+def test_a_detour_that_takes_its_time_is_not_asked_for_anew_while_things_change(fleet_of):
+    """Or none would ever come where there is always something to see."""
+    fleet, unfinished = fleet_of(), Future()
+    request, fleet.store.request = fleet.store.request, lambda *what: unfinished
+    fleet.see(PALLET, 4.0, waits=False)
+    fleet.store.request = request
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 20.0, waits=False)
+    assert not fleet.requests
+    unfinished.set_result(fleet.fields[0] + 1.0)
     assert fleet.take()
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 6.0)
+    assert fleet.requests
+
+
+def test_what_changes_elsewhere_is_heard_of_by_who_was_sent_off_before_the_first_look(fleet_of):
+    fleet = fleet_of()
+    fleet.detours.begin(0, GOAL[0])
+    fleet.detours.wait()
+    fleet.take()
+    before = len(fleet.requests)
+    fleet.see(FAR, 12.0)
+    assert len(fleet.requests) > before
 
 
 def test_a_parked_robot_is_led_around_by_everybody_but_itself():
@@ -167,7 +185,7 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
         for k in range(40):
             detours.look(np.empty((0, 2)), k * STEP, poses, goals, fields, both, tries=both, waits=first)
         detours.wait()
-        detours.take(fields, poses, both, 4.0)
+        detours.take(fields, poses, both)
     finally:
         store.close()
     row, col = (int(value) for value in (poses[1, [1, 0]] - lattice.origin) // lattice.resolution)
@@ -195,7 +213,7 @@ def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
         routes._making_way.update = lambda *given: [0]
         routes.make_way(4.0, poses, none)
         routes.wait()
-        routes.take(poses, 4.0)
+        routes.take(poses)
     finally:
         routes.close()
     row, col = (int(value) for value in (poses[1, [1, 0]] - lattice.origin) // lattice.resolution)

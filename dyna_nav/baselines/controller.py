@@ -269,13 +269,13 @@ class AStarController:
         robot = self._robots[number]
         if robot.route is None or robot.route.passable or robot.refuge:
             return False, None
-        nearest = self._traffic.nearest(number, pose)
-        if not self.knows_fleet or (nearest is None and self._traffic.meets_stranger(number, pose)):
-            return bool(self._rng.random() < 0.5), None
-        other = None if nearest is None else self._robots[nearest]
-        if other is None or other.goal is None or other.arrived or other.refuge:  # one that gives way is enough
-            return False, None
-        return (True, other) if other.left() < robot.left() else (False, None)
+        beside = [self._robots[other] for other in self._traffic.beside(number, pose)]
+        if not self.knows_fleet or (not beside and self._traffic.meets_stranger(number, pose)):
+            return len(self._robots) > 1 and bool(self._rng.random() < 0.5), None
+        for other in beside:  # one that gives way itself is enough
+            if other.goal is not None and not (other.arrived or other.refuge) and other.left() < robot.left():
+                return True, other
+        return False, None
 
     # Publish.
 

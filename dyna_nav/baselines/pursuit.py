@@ -20,6 +20,7 @@ from dyna_nav.planning.obstacles import clearance_at
 
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
+_WALL = 1e-9  # clearance under which a position is in a wall, or off the map [m]
 _NEAREST = 0.15  # nor does one that is made for straight [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
 _ALIGNED = 0.15  # nearer than this to the wanted direction there is nothing to turn [rad]
@@ -83,7 +84,7 @@ def arc_is_free(pose, curvature, length, cost, geometry, field, resolution, room
     """Whether an arc from pose keeps off lethal cells and keeps ``room`` [m] of the static map, or what it has."""
     origin_x, origin_y, cell = geometry
     x, y, yaw = pose
-    keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    keep = max(_WALL, to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y)))
     inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     pieces = max(2, int(math.ceil(length / 0.1)))  # noqa: RUF046 (floats in numba)
     step = length / pieces
@@ -117,7 +118,7 @@ def launch_is_free(pose, speed, target, bearing, limits, cost, geometry, field, 
     origin_x, origin_y, cell = geometry
     _, turn_rate, acceleration, _ = limits
     x, y, yaw = pose
-    keep = to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y))
+    keep = max(_WALL, to_keep(room, clearance_at(field, origin_x, origin_y, resolution, x, y)))
     inside = cost[int((y - origin_y) / cell), int((x - origin_x) / cell)] == np.inf  # then it leads out
     turned, step = 0.0, 0.1
     duration = abs(bearing) / turn_rate + 0.5

@@ -73,7 +73,7 @@ class Recovery:
     def reset(self) -> None:
         """A new trip begins: nothing has gone wrong yet."""
         self.behaviour, self._anchor, self._trouble, self._level = None, None, None, 0
-        self._least = math.inf
+        self._least = self._nearer = math.inf
 
     def next(self, time: float, position: np.ndarray, left: float, turning: bool, give_way: bool) -> Behaviour | None:
         """The recovery to begin now, if any; time [s], position [2], way left [m]. Call it in every cycle without one.
@@ -100,14 +100,15 @@ class Recovery:
             self.behaviour = ESCALATION[int(self._rng.integers(1, len(ESCALATION)))]
         if give_way:
             self.behaviour = Behaviour.RETREAT
-        self._level += 1
+        else:
+            self._level += 1
         self.count += 1
         return self.behaviour
 
     def done(self) -> None:
         """The recovery has ended; a new span of patience begins."""
         self.behaviour, self._anchor = None, None
-        self._least = math.inf
+        self._least = self._nearer = math.inf
         self._patience = self._draw(self._config.patience)
 
     def duration(self, mean: float) -> float:

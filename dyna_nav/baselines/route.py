@@ -64,7 +64,7 @@ class RoutePlanner:
         closed = np.isinf(window) & np.isfinite(static)
         # The deeper inside, the dearer: the way out is the shortest one, not the one across.
         depth = distance_transform_edt(np.isinf(window))
-        window[closed] = _CLOSED * (1.0 + depth[closed])
+        window[closed] = static[closed] + _CLOSED * (1.0 + depth[closed])
         if np.isfinite(cost[cell]):
             return cell
         row, col = np.nonzero(np.isfinite(window))

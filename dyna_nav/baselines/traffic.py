@@ -141,12 +141,11 @@ class Traffic:
         matters &= np.hypot(*(now[:, :2] - pose[:2]).T) < _FAR
         return self.flows[robot][matters]
 
-    def nearest(self, robot: int, pose: np.ndarray) -> int | None:
-        """The number of the robot nearest to one of a known fleet, if any is within a few metres."""
+    def beside(self, robot: int, pose: np.ndarray) -> list[int]:
+        """The numbers of those of a known fleet that are within a few metres of a robot, the nearest first."""
         gaps = np.hypot(*(self.fleet(robot) - pose[:2]).T)
-        if not len(gaps) or gaps.min() > _BESIDE:
-            return None
-        return int(self._number[robot][np.argmin(gaps)])
+        numbers = self._number[robot][self._number[robot] != _STRANGER]
+        return [int(numbers[k]) for k in np.argsort(gaps, kind="stable") if gaps[k] <= _BESIDE]
 
     def meets_stranger(self, robot: int, pose: np.ndarray) -> bool:
         """Whether a stranger is so near to a robot that it may be what closes the way."""

@@ -118,8 +118,7 @@ def summarise(results: list[EpisodeResult]) -> dict:
 def versions() -> dict[str, str]:
     """What the figures depend on."""
     found = {"dyna_nav": __version__, "python": platform.python_version(), "machine": platform.machine()}
-    found |= {name: metadata.version(name) for name in PACKAGES}
-    for name in OUTSIDERS:
+    for name in (*PACKAGES, *OUTSIDERS):  # what is not installed is not named: there are several onnxruntimes
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
@@ -163,13 +162,13 @@ def _figures(runs: list[EpisodeResult]) -> dict:
         "near_misses_with": _count(near.other for run in runs for near in run.near_misses),
         "stops": sum(len(run.stops) for run in runs),
         "stop_reasons_s": reasons,
-        "path_length_mean_m": _rounded(_mean([trip.path_length_m for trip in trips])),
+        "path_length_mean_m": _rounded(_mean([trip.path_length_m for trip in trips if trip.driven])),
         "path_length_vs_geodesic": _rounded(
             sum(trip.path_length_m for trip in finished) / sum(trip.geodesic_m for trip in finished)
             if finished
             else None
         ),
-        "mean_abs_jerk": _rounded(_mean([trip.mean_abs_jerk for trip in trips])),
+        "mean_abs_jerk": _rounded(_mean([trip.mean_abs_jerk for trip in trips if trip.driven])),
         "plan_ms_p50": _rounded(float(np.percentile(plan, 50))),
         "plan_ms_p99": _rounded(float(np.percentile(plan, 99))),
         "wait_ms_p99": _rounded(float(np.percentile(waits, 99)) if len(waits) else None),

@@ -27,6 +27,7 @@ EXPECTED_RATIO = 1.25  # travel time over ideal that events are timed for
 TRIES = 300  # places tried for one event
 FROM_PLACES = 2.0  # events keep this far from every place of the task stream [m]
 PLACE_ROOM = 0.2  # around a robot that stands on a place of its own, or is set down there [m]
+RACK_AREA = 0.2  # what is smaller is no rack, but a speck of a map that a robot has made [m^2]
 PALLETS_APART = 1.6  # middles of two pallets, at least: more than a diagonal [m]
 AISLE = 4.5  # between two walls opposite each other and nearer than this, a point lies in an aisle [m]
 
@@ -69,7 +70,13 @@ class Course:
     distances: Distances
     walkers: tuple[Walker, ...]
     timeline: tuple[PalletDrop | HallChange | Breakdown, ...]  # in the order of time
+    least_room: float  # clearance [m] that robots need on the ways that events leave open
     walker_radius: float = WALKER_RADIUS
+
+    def leaves_ways(self, hall: Site, xy: np.ndarray, radius: float) -> bool:
+        """Whether all places stay connected in a hall when a robot of a radius [m] stands at xy [2] for good."""
+        ground = (hall.clearance >= self.least_room) & (_away(hall.map, xy) - radius >= self.least_room)
+        return connects(hall.map, ground, self.tasks.places)
 
 
 def draw_course(site: Site, scenario: Scenario, seed: int, model: RobotModel) -> Course:
@@ -85,7 +92,8 @@ def draw_course(site: Site, scenario: Scenario, seed: int, model: RobotModel) ->
     walkers = draw_walkers(site, scenario.walkers, starts, rng, model.radius)
     events = _Events(site, tasks, distances, model, np.random.default_rng([seed, EVENT_STREAM]))
     timeline = [entry for event in scenario.events for entry in events.draw(event, scenario.name)]
-    return Course(site, seed, tasks, distances, walkers, tuple(sorted(timeline, key=lambda entry: entry.at)))
+    timeline.sort(key=lambda entry: entry.at)
+    return Course(site, seed, tasks, distances, walkers, tuple(timeline), events.least)
 
 
 class _Events:
@@ -96,10 +104,12 @@ class _Events:
     ):
         self._site, self._tasks, self._distances, self._model, self._rng = site, tasks, distances, model, rng
         self._drops: list[PalletDrop] = []
+        self._stalls: list[Breakdown] = []
         self._hall = site
         self._expected = [self._expected_starts(robot) for robot in range(len(tasks.starts))]
-        # Room [m] beside a robot on its way that events leave: as much as the hall itself does.
-        self._room = next((room for room in MARGINS if self._connected(site.clearance >= model.radius + room)), 0.0)
+        # Clearance [m] that events leave to robots on their way: as much as the hall itself does.
+        rooms = (model.radius + room for room in MARGINS)
+        self.least = next((room for room in rooms if self._connected(site.clearance >= room)), model.radius)
 
     def draw(self, event: Event, scenario: str) -> list:
         """Everything that comes of one event. Raises ValueError when there is no place for it."""
@@ -168,7 +178,7 @@ class _Events:
             if point is None or (attempt < TRIES // 2 and not self._in_aisle(point)):
                 continue  # aisles first; a hall may have none
             drop = PalletDrop(at, until, Pallet(*(float(value) for value in point + aside), float(yaw)))
-            if self._fits(drop) and self._leaves_ways(drop):
+            if self._fits(drop) and self._connected(self._ground(self._hall, at, until, drop)):
                 self._drops.append(drop)
                 return drop
         return None
@@ -207,20 +217,20 @@ class _Events:
         """The pallets that stand while this one does."""
         return [other for other in self._drops if other.at < drop.until and drop.at < other.until]
 
-    def _leaves_ways(self, drop: PalletDrop) -> bool:
-        least = self._model.radius + self._room
-        ground = self._hall.clearance >= least
-        for other in (drop, *self._meanwhile(drop)):
-            around, room = _room_beside(self._hall.map, other.pallet, least)
-            ground[around] &= room >= least
-        return self._connected(ground)
+    def _ground(self, hall: Site, at: float, until: float, new: PalletDrop | Breakdown | None = None) -> np.ndarray:
+        """Where robots can be on their way [rows, cols] in a hall, whatever stands between two times [s] or is new."""
+        ground = hall.clearance >= self.least
+        drops = [drop for drop in self._drops if drop.at < until and at < drop.until]
+        for drop in (*drops, new) if isinstance(new, PalletDrop) else drops:
+            around, room = _room_beside(hall.map, drop.pallet, self.least)
+            ground[around] &= room >= self.least
+        stalls = [stall for stall in self._stalls if stall.at < until and at < stall.at + stall.lasts]
+        for stall in (*stalls, new) if isinstance(new, Breakdown) else stalls:
+            ground &= _away(hall.map, np.array([stall.x, stall.y])) - self._model.radius >= self.least
+        return ground
 
     def _connected(self, ground: np.ndarray) -> bool:
-        """Whether all places belong to one region of the ground (bool [rows, cols]) on which robots drive."""
-        labels, _ = ndimage.label(ground)
-        rows, cols = self._site.map.cell_of(self._tasks.places[:, :2])
-        found = labels[rows, cols]
-        return bool(found.min() > 0 and found.min() == found.max())
+        return connects(self._site.map, ground, self._tasks.places)
 
     def _rack(self, event: Event, at: float) -> HallChange | None:
         """Shift an island of the map along an axis, as it lies after earlier changes."""
@@ -228,18 +238,24 @@ class _Events:
         solid = grid.cells == 100
         labels, count = ndimage.label(solid, structure=np.ones((3, 3)))
         rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-        islands = [k for k in range(1, count + 1) if k not in rim]
+        areas = np.bincount(labels.ravel()) * grid.resolution**2
+        islands = [k for k in range(1, count + 1) if k not in rim and areas[k] >= RACK_AREA]
         cells_moved = max(1, round(event.rack.shift / grid.resolution))
         for _ in range(TRIES if islands else 0):
             island = labels == islands[self._rng.integers(len(islands))]
             up, across = ((0, 1), (0, -1), (1, 0), (-1, 0))[self._rng.integers(4)]
-            moved = np.roll(island, (up * cells_moved, across * cells_moved), axis=(0, 1))
+            rows, cols = np.nonzero(island)
+            to = np.stack([rows + up * cells_moved, cols + across * cells_moved])
+            if to.min() < 0 or to[0].max() >= grid.shape[0] or to[1].max() >= grid.shape[1]:
+                continue
+            moved = np.zeros_like(island)
+            moved[tuple(to)] = True
             if not grid.free[moved & ~island].all():
                 continue
             cells = np.array(grid.cells)
             cells[island], cells[moved] = 0, 100
             hall = _hall_with(self._hall, cells)
-            if self._connected(hall.clearance >= self._model.radius + self._room):
+            if self._connected(self._ground(hall, at, math.inf)):
                 self._hall = hall
                 return HallChange(at, hall)
         return None
@@ -255,11 +271,11 @@ class _Events:
             point = self._point_on_way(robot, at)
             if point is None or not self._in_aisle(point):
                 continue
-            least = self._model.radius + self._room
-            around = np.hypot(*(_centres(self._site.map) - point).transpose(2, 0, 1)) - self._model.radius
-            if self._connected((self._site.clearance >= least) & (around >= least)):
-                lasts = math.inf if event.stall.lasts is None else event.stall.lasts
-                return Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
+            lasts = math.inf if event.stall.lasts is None else event.stall.lasts
+            stall = Breakdown(at, robot, float(point[0]), float(point[1]), lasts)
+            if self._connected(self._ground(self._hall, at, at + lasts, stall)):
+                self._stalls.append(stall)
+                return stall
         return None
 
 
@@ -276,9 +292,16 @@ def width_at(site: Site, point: np.ndarray) -> float:
     return float((reach[:16] + reach[16:]).min())
 
 
-def _centres(grid: OccupancyMap) -> np.ndarray:
-    """Centre [rows, cols, 2] (m, map frame) of every cell."""
-    return grid.position_of(*np.indices(grid.shape))
+def connects(grid: OccupancyMap, ground: np.ndarray, places: np.ndarray) -> bool:
+    """Whether places [k, 2 or 3] (map frame) belong to one region of the ground, bool [rows, cols]."""
+    labels, _ = ndimage.label(ground)
+    found = labels[grid.cell_of(places[:, :2])]
+    return bool(found.min() > 0 and found.min() == found.max())
+
+
+def _away(grid: OccupancyMap, xy: np.ndarray) -> np.ndarray:
+    """Distance [rows, cols] of every cell's centre from xy [2] [m, map frame]."""
+    return np.hypot(*(grid.position_of(*np.indices(grid.shape)) - xy).transpose(2, 0, 1))
 
 
 def _footprint(grid: OccupancyMap, pallet: Pallet) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from dyna_nav.evaluation.driver import ControllerFailure, Driver
 from dyna_nav.evaluation.happenings import Happenings
 from dyna_nav.evaluation.incidents import IncidentConfig, NearMissLog, StopLog, box_clearance, robot_clearance
 from dyna_nav.evaluation.least_time import least_time
-from dyna_nav.evaluation.results import EpisodeResult, Trip
+from dyna_nav.evaluation.results import TIMED_OUT, EpisodeResult, Trip
 from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, goal_reached
 from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Simulation
@@ -129,11 +129,12 @@ class Episode:
                 continue
             if self._happenings.stalled[robot]:
                 running.void = True
+                running.assigned += STEP  # it has as long as before once it drives again
                 continue
             if there[robot]:
                 self._end(robot, "")
             elif self._simulation.time - running.assigned >= self._patience(running) - 1e-9:
-                self._end(robot, "timed out")
+                self._end(robot, TIMED_OUT)
 
     def _patience(self, running: _Running) -> float:
         """Time after which a trip is given up, and which it then counts for [s]."""

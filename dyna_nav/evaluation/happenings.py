@@ -12,19 +12,20 @@ import numpy as np
 
 from dyna_nav.evaluation.course import FROM_PLACES, Breakdown, Course, HallChange, PalletDrop
 from dyna_nav.simulation import Simulation
+from dyna_nav.site import Site
 
 KEEP_AWAY = 2.5  # of robots from where something appears [m]
 RACK_AWAY = 0.5  # of robots' hulls from where a rack will stand [m]
 PALLET_ROOM = 0.75  # from a pallet's middle to its corners, and a little more [m]
 STALL_NEAR = 0.75  # of the point at which a robot is to stall [m]
-STALL_PATIENCE = 60.0  # after which it stalls wherever it drives [s]
+STALL_PATIENCE = 60.0  # after which it stalls wherever it drives and others get past [s]
 
 
 class Happenings:
     """What happens to one simulation. ``stalled`` [n]: obeys nothing now; ``gone`` [n]: and never will again."""
 
     def __init__(self, course: Course, simulation: Simulation):
-        self._simulation, self._places = simulation, course.tasks.places[:, :2]
+        self._simulation, self._course, self._places = simulation, course, course.tasks.places[:, :2]
         self._due = list(course.timeline)
         self._standing: list[tuple[float, int]] = []  # when a pallet goes, its number
         self._resuming: list[tuple[float, int]] = []  # when a robot resumes, its number
@@ -37,9 +38,13 @@ class Happenings:
     def step(self) -> None:
         """Let everything happen that is due now."""
         now, simulation = self._simulation.time + 1e-9, self._simulation
+        racks_wait = False  # halls build on each other: a later one waits for those before it
         for entry in [entry for entry in self._due if entry.at <= now]:
-            if self._happens(entry, now):
+            is_rack = isinstance(entry, HallChange)
+            if not (is_rack and racks_wait) and self._happens(entry, now):
                 self._due.remove(entry)
+            elif is_rack:
+                racks_wait = True
         for until, number in [standing for standing in self._standing if standing[0] <= now]:
             simulation.remove_pallet(number)
             self._standing.remove((until, number))
@@ -71,9 +76,9 @@ class Happenings:
 
     def _change_hall(self, entry: HallChange) -> bool:
         hall, simulation = entry.hall, self._simulation
-        robots = hall.clearance_at(simulation.true_pose[:, :2]) - simulation.robot_model.radius
-        pallets = hall.clearance_at(self.boxes()[:, :2])
-        if robots.min() < RACK_AWAY or pallets.min(initial=np.inf) < PALLET_ROOM:
+        appears = _appearing(simulation.hall, hall)
+        robots = _gaps(appears, simulation.true_pose) - simulation.robot_model.radius
+        if robots.min() < RACK_AWAY or _gaps(appears, self.boxes()).min(initial=np.inf) < PALLET_ROOM:
             return False
         simulation.change_hall(hall)
         return True
@@ -101,7 +106,8 @@ class Happenings:
         driving = np.isfinite(self._simulation.goals[entry.robot, 0])
         there = math.hypot(pose[0] - entry.x, pose[1] - entry.y) <= STALL_NEAR
         away = np.hypot(*(self._places - pose[:2]).T).min() >= FROM_PLACES  # nobody's goal becomes a grave
-        if not driving or not (there or (away and now >= entry.at + STALL_PATIENCE)):
+        late = away and now >= entry.at + STALL_PATIENCE
+        if not driving or not (there or (late and self._others_get_past(pose[:2]))):
             return False
         self._simulation.stall(entry.robot)
         self.stalled[entry.robot] = True
@@ -110,3 +116,18 @@ class Happenings:
         else:
             self._resuming.append((now + entry.lasts, entry.robot))
         return True
+
+    def _others_get_past(self, xy: np.ndarray) -> bool:
+        """Whether a robot that stands at xy [2] for good leaves a way between all places."""
+        return self._course.leaves_ways(self._simulation.hall, xy, self._simulation.robot_model.radius)
+
+
+def _appearing(before: Site, after: Site) -> np.ndarray:
+    """Centres [k, 2] (m, map frame) of the cells that are free in one hall and not in another."""
+    return after.map.position_of(*np.nonzero(before.map.free & ~after.map.free))
+
+
+def _gaps(cells: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Distance [n] from poses [n, 2 or more] (map frame) to the nearest of cells [k, 2]; inf where there are none."""
+    apart = np.hypot(*(poses[:, None, :2] - cells[None]).transpose(2, 0, 1))
+    return apart.min(axis=1, initial=np.inf)

@@ -9,6 +9,8 @@ import numpy as np
 from dyna_nav.evaluation.incidents import NearMiss, Stop
 from dyna_nav.simulation import Collision
 
+TIMED_OUT = "timed out"
+
 
 @dataclass(frozen=True)
 class Trip:
@@ -30,6 +32,11 @@ class Trip:
     plan_ms_p99: float = field(compare=False)  # of act() while the robot was under way; that of all robots together
     finished: bool
     note: str  # why it was not finished, "" when it was
+
+    @property
+    def driven(self) -> bool:
+        """Whether the robot was on its way at all: its goal was not refused, nor its start taken."""
+        return self.finished or self.note == TIMED_OUT
 
     @property
     def ratio(self) -> float:

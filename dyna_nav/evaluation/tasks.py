@@ -22,6 +22,7 @@ from dyna_nav.site.stations import ROOM as WAY_ROOM  # on either side of a robot
 SPACINGS = (2.4, 2.0, 1.6, 1.2)  # of further places from all others, the first that gives enough [m]
 ROOM = 0.3  # beside a robot on a further place [m]
 LATTICE = 0.2  # spacing of the candidates for further places [m]
+APART = 0.5  # stations nearer to each other than this are one place: a robot would arrive where it is [m]
 PASSING = 0.1  # room between a robot that passes and one that waits [m]
 DEALS = 200  # tries before a site is said to have no room
 
@@ -72,12 +73,13 @@ def draw_tasks(site: Site, tasks: Tasks, robots: int, trips: int, rng: np.random
 def places_of(site: Site, wanted: int, radius: float) -> tuple[np.ndarray, tuple[str, ...]]:
     """Places [at least wanted, 3] where robots can be sent, and their names: the stations, then others on the map.
 
-    Stations on which a robot would close a passage are left out. Deterministic. Raises ValueError when the map has no
+    Left out are stations on which a robot would close a passage, that are too tight or cut off for robots that keep
+    their distance, or as good as on another one. Deterministic. Raises ValueError when the map has no
     room for as many.
     """
     poses = np.array([(station.x, station.y, station.yaw) for station in site.stations]).reshape(-1, 3)
     rows, cols = site.map.cell_of(poses[:, :2])
-    good = leaves_a_way(site, rows, cols, radius)
+    good = leaves_a_way(site, rows, cols, radius) & _home(site, poses, radius)[rows, cols] & _apart(poses)
     poses, names = poses[good], [station.name for station, kept in zip(site.stations, good, strict=True) if kept]
     for spacing in SPACINGS:
         more = _further_places(site, poses, wanted - len(poses), spacing, radius)
@@ -118,10 +120,7 @@ def _further_places(site: Site, poses: np.ndarray, count: int, spacing: float, r
     if count <= 0:
         return np.empty((0, 3))
     stride = max(1, round(LATTICE / site.map.resolution))
-    labels, _ = ndimage.label(site.clearance >= radius + WAY_ROOM)
-    lived_in = labels[site.map.cell_of(poses[:, :2])] if len(poses) else labels
-    home = 1 + int(np.argmax(np.bincount(lived_in.ravel(), minlength=2)[1:]))  # where most stations lie
-    rows, cols = np.nonzero((site.clearance >= radius + ROOM) & (labels == home))
+    rows, cols = np.nonzero((site.clearance >= radius + ROOM) & _home(site, poses, radius))
     on_lattice = (rows % stride == 0) & (cols % stride == 0)
     rows, cols = rows[on_lattice], cols[on_lattice]
     good = leaves_a_way(site, rows, cols, radius)
@@ -135,6 +134,22 @@ def _further_places(site: Site, poses: np.ndarray, count: int, spacing: float, r
         found.append((*spot, 0.0))
         nearest = np.minimum(nearest, np.hypot(*(spots - spot).T))
     return np.array(found).reshape(-1, 3)
+
+
+def _home(site: Site, poses: np.ndarray, radius: float) -> np.ndarray:
+    """The region, bool [rows, cols], in which robots that keep their distance reach most of some poses [n, 3]."""
+    labels, _ = ndimage.label(site.clearance >= radius + WAY_ROOM)
+    lived_in = labels[site.map.cell_of(poses[:, :2])] if len(poses) else labels
+    return labels == 1 + int(np.argmax(np.bincount(lived_in.ravel(), minlength=2)[1:]))
+
+
+def _apart(poses: np.ndarray) -> np.ndarray:
+    """Which of some poses [n, 3] keep their distance from those before them that do, bool [n]."""
+    kept: list[int] = []
+    for k, pose in enumerate(poses):
+        if not kept or np.hypot(*(poses[kept, :2] - pose[:2]).T).min() >= APART:
+            kept.append(k)
+    return np.isin(np.arange(len(poses)), kept)
 
 
 def _deal(places: np.ndarray, kind: str, robots: int, rng: np.random.Generator) -> list[tuple[tuple[int, ...], ...]]:

@@ -55,9 +55,13 @@ class NoMemory(Ablation):
 
 
 class DistancePotential(Ablation):
-    """The potential is the way left on the map over full speed: turns cost next to nothing, walls nothing."""
+    """The potential is the way left on the map at full speed: bends cost next to nothing, walls and traffic nothing."""
 
-    variant = _changed(potential={"spin_factor": 0.01, "arc_factor": 0.01, "wall_factor": 0.0})
+    variant = _changed(
+        potential={
+            "spin_factor": 0.01, "arc_factor": 0.01, "wall_factor": 0.0, "full_speed_room": 0.0, "contraflow": 0.0
+        }
+    )  # fmt: skip
 
 
 class StraightLinePotential(Ablation):

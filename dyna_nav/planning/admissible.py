@@ -29,6 +29,7 @@ from dyna_nav.safety.braking import CONTACT
 PATH_STEP = 0.05  # time between two points of a braking path [s]
 # Who is nearer to something than the margin may come nearer by so much, down to a floor.
 _NOISE = 0.015  # of localisation: a wall of the map seems to be a little nearer than it was, and would lock it in [m]
+_INSIDE = 1e-6  # clearance under which a robot's centre is in something that the map shows [m]
 _CLOSER = 0.005  # to other robots [m]
 _SLACK = 0.0005  # to laser returns [m]; the gate allows twice as much, and more would be refused by it
 
@@ -125,11 +126,12 @@ def path_is_safe(path, speed, paths, halts, robot, radius, margins, field, origi
 
     paths: what the others do if they do as they say; halts: if a layer below stops them at once. Where they are in any
     other case lies between the two. A robot that already stands nearer than the margin may move as long as it comes no
-    nearer. NaN paths are absent.
+    nearer; one whose centre is inside of something may not. NaN paths are absent.
     """
     margin = margins[0] + margins[1] * abs(speed)
     now = clearance_at(field, origin_x, origin_y, resolution, path[0, 0], path[0, 1])
     need = _distance_to_keep(radius + margin, radius + 0.5 * margins[0], now, _NOISE)
+    need = max(need, _INSIDE)  # who is inside of something is not where it thinks it is
     for k in range(1, path.shape[0]):
         if clearance_at(field, origin_x, origin_y, resolution, path[k, 0], path[k, 1]) < need:
             return False

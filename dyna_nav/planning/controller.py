@@ -152,7 +152,7 @@ class Dyna2Controller:
             budget = self._config.budget_ms / 1e3 or math.inf
         seconds_left = Countdown(start + budget, self._clock)
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
-        self._routes.take(np.where(present[:, None], observation.pose, np.nan), observation.time)
+        self._routes.take(np.where(present[:, None], observation.pose, np.nan))
         found = self._vigilance.watch(observation)
         state = self._state(observation, present, found)
         self._notice(state, observation.time)
@@ -219,7 +219,7 @@ class Dyna2Controller:
         able = (state.planned | state.fallback) & ~self._broken_down.robots
         self._routes.make_way(now, state.pose, able)
         tries = able & ~self._held
-        waits = tries & (self._sent[:, 0] <= 0.0)
+        waits = (tries & (self._sent[:, 0] <= 0.0)) | self._routes.makes_way
         self._routes.lead_around(self._live.obstacles, now, state.pose, ~self._goals.arrived, tries, waits)
 
     def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState, plan: Plan) -> str:

@@ -40,21 +40,18 @@ class Detours:
         robots: int,
         radius: float,
         leads_on: Callable[[np.ndarray, np.ndarray], bool],
-        delay: float | None = None,
         traffic: Traffic | None = None,
     ):
         """radius of a robot [m]; leads_on(field [rows, cols, headings], pose [3]): a way leads from there.
 
-        delay [s]: time from asking for a detour to taking it, which is waited for: a run that is to be repeatable must
-        not depend on how long the computation takes. None: it is taken as soon as it is there. traffic: where the
-        others drive; None: nobody keeps out of their way.
+        traffic: where the others drive; None: nobody keeps out of their way. A detour is taken as soon as it is there;
+        a run that is to be repeatable waits for them.
         """
         self._store, self._standing = store, StandingObstacles(lattice)
         self._parked, self._impasses = ParkedRobots(robots, radius), Impasses(lattice, robots)
-        self._lattice, self._leads_on, self._delay, self._traffic = lattice, leads_on, delay, traffic
+        self._lattice, self._leads_on, self._traffic = lattice, leads_on, traffic
         self._moments = itertools.count()  # the traffic of one is not that of another
         self._asked: list[Future | None] = [None] * robots
-        self._due = np.zeros(robots)  # when each is taken, with a delay [s]
         self._time = math.nan  # of the last look [s]
         self._looked = -math.inf  # for changes, last [s]
         self._version = (0, 0, 0)  # of the standing obstacles, the parked robots and the impasses, then
@@ -109,19 +106,22 @@ class Detours:
             self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
             if not self._postponed[robot]:
                 continue
+            asked = self._asked[robot]
+            if asked is not None and not asked.done():  # or none would ever come where things change faster than that
+                continue
             later = now - self._when[robot] >= _LATER
             if later or self._beside_its_way(robot, obstacles, poses[robot], fields[robot]):
                 self.forget(robot)
                 self._ask(robot, goals[robot], obstacles)
 
-    def take(self, fields: np.ndarray, poses: np.ndarray, able: np.ndarray, now: float) -> None:
+    def take(self, fields: np.ndarray, poses: np.ndarray, able: np.ndarray) -> None:
         """Write the detours that lead on into fields [robots, rows, cols, headings]; otherwise the old way stays.
 
-        poses [robots, 3]; able bool [robots]: knows where it is and follows a way already; now [s].
+        poses [robots, 3]; able bool [robots]: knows where it is and follows a way already.
         """
         for robot in np.flatnonzero(able):
             future = self._asked[robot]
-            if future is None or not (future.done() if self._delay is None else now >= self._due[robot]):
+            if future is None or not future.done():
                 continue
             self._asked[robot] = None
             if future.exception() is None and self._leads_on(future.result(), poses[robot]):
@@ -140,8 +140,8 @@ class Detours:
         flow = None if self._traffic is None else self._traffic.flow(robot)
         version = standing if flow is None else (*standing, "traffic", next(self._moments))
         self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, version)
-        self._around[robot], self._when[robot] = obstacles, self._time
-        self._due[robot] = self._time + (self._delay or 0.0)
+        self._around[robot] = obstacles
+        self._when[robot] = -math.inf if math.isnan(self._time) else self._time  # before the first look
 
     def _beside_its_way(self, robot: int, obstacles: np.ndarray, pose: np.ndarray, field: np.ndarray) -> bool:
         """Whether something has come or gone, since its last detour, where it costs a robot something.

@@ -138,6 +138,7 @@ class MakingWay:
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
             changed += self._send_one_away(now, group, group, pose, way, _NOWHERE)
+            self._since[group] = now  # the others wait and see; or nobody has anywhere to go yet
         return changed
 
     def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
@@ -146,7 +147,9 @@ class MakingWay:
         drives = [int(robot) for robot in np.flatnonzero(under_way & ~self.making_way & ~np.isnan(pose[:, 0]))]
         for waits, goes, stretch in self._one_lane.meetings({robot: way(robot) for robot in drives}):
             if waits not in self._impatient and not self.making_way[[waits, goes]].any():
-                changed += self._send_one_away(now, [waits], [waits, goes], pose, way, stretch)
+                gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch)
+                self._since[[waits, goes] if gone else []] = now
+                changed += gone
         return changed
 
     def _release(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
@@ -218,7 +221,6 @@ class MakingWay:
             cell = int(before[cell])
         self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.concatenate([retreat, stretch])))
         self.refuge[robot] = x, y, math.atan2(y - pose[robot, 1], x - pose[robot, 0])
-        self._since[group] = now  # the others wait and see
         return [robot]
 
     def _away_from(self, cells: np.ndarray) -> np.ndarray:

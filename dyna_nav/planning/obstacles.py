@@ -169,7 +169,7 @@ class LiveMap:
         self._static = site.clearance
         self._radius, self._config = radius, config
         self.origin, self.resolution = site.map.origin, site.map.resolution
-        self.cell = max(config.cell, self.resolution)
+        self.cell = config.cell
         extent = np.array(site.clearance.shape) * self.resolution
         self._seen = np.full(np.ceil(extent / self.cell).astype(int), -np.inf, np.float32)
         self._cells = np.empty(0, np.int64)  # flat indices of the cells that may hold an obstacle

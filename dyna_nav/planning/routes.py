@@ -75,14 +75,14 @@ class Routes:
         failure = self._potential[robot].exception() if self._potential[robot].done() else None
         return None if failure is None else f"no route: {failure}"
 
-    def take(self, pose: np.ndarray, now: float) -> None:
-        """Follow what has been computed by now [s]; pose [robots, 3], NaN: unknown."""
+    def take(self, pose: np.ndarray) -> None:
+        """Follow what has been computed by now; pose [robots, 3], NaN: unknown."""
         present = ~np.isnan(pose[:, 0])
         for robot, future in enumerate(self._potential):
             if future is not None and not self.ready[robot] and future.done() and future.exception() is None:
                 self._dyna2.fields[robot] = future.result()
                 self.ready[robot] = True
-        self._detours.take(self._dyna2.fields, pose, self.ready & present, now)  # first the way on the map alone
+        self._detours.take(self._dyna2.fields, pose, self.ready & present)  # first the way on the map alone
         for robot in np.flatnonzero(self.ready & present):
             self.reachable[robot] = self._dyna2.reachable(robot, pose[robot])
 

@@ -1,9 +1,9 @@
 """Which way the others drive: their ways as a flow that it costs to drive against.
 
-Robots that meet head-on in an aisle lose more than a way around costs them, and each looks only a second and a half
-ahead. A price on driving against the ways of the others, in the potential itself, has them choose another aisle, or
-another side of a wide one, before they meet, and lanes form by themselves (contraflow cost: Chen, Harabor, Li and
-Stuckey, Traffic flow optimisation for lifelong multi-agent path finding, AAAI 2024).
+Robots that meet head-on in an aisle lose more than a way around costs them, and each looks only a second ahead. A
+price on driving against the ways of the others, in the potential itself, has them choose another aisle, or another side
+of a wide one, before they meet, and lanes form by themselves (contraflow cost: Chen, Harabor, Li and Stuckey, Traffic
+flow optimisation for lifelong multi-agent path finding, AAAI 2024).
 """
 
 from __future__ import annotations
