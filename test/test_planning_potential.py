@@ -251,6 +251,28 @@ def test_a_map_with_its_corner_elsewhere_gives_the_same_times():
     np.testing.assert_allclose(here, there, atol=2e-3)
 
 
+def test_a_new_goal_is_computed_before_the_detours_that_wait():
+    store = PotentialStore(Lattice.of(RACK_HALL, MODEL, CONFIG), MODEL, TOLERANCE, CONFIG)
+    goal, finished = np.array([1.0, 1.0, 0.0]), []
+    busy = store.request(goal)
+    detours = [store.request(goal, np.array([[2.0, 1.0 + k]]), version=k) for k in range(3)]
+    new = store.request(np.array([2.0, 1.0, 0.0]))
+    for future, name in [(new, "new"), *((detour, "detour") for detour in detours)]:
+        future.add_done_callback(lambda _, name=name: finished.append(name))
+    detours[-1].result()
+    store.close()
+    assert busy.done()
+    assert finished == ["new", "detour", "detour", "detour"]
+
+
+def test_a_store_that_is_closed_computes_nothing_more():
+    store = PotentialStore(Lattice.of(RACK_HALL, MODEL, CONFIG), MODEL, TOLERANCE, CONFIG)
+    asked = [store.request(np.array([1.0 + 0.1 * k, 1.0, 0.0])) for k in range(6)]
+    store.close()
+    assert all(future.done() for future in asked)
+    assert asked[-1].cancelled()
+
+
 def test_the_store_computes_each_goal_once_and_each_version_anew():
     lattice = Lattice.of(RACK_HALL, MODEL, CONFIG)
     store = PotentialStore(lattice, MODEL, TOLERANCE, CONFIG)

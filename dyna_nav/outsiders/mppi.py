@@ -92,6 +92,10 @@ class MPPIController:
         self._sent = commands.copy()
         return commands
 
+    def wait_for_potentials(self) -> None:
+        """Block until the ways that were asked for are there; for runs that are to be repeatable, before each cycle."""
+        self._surroundings.wait()
+
     def close(self) -> None:
         """Stop the background thread."""
         if self._surroundings is not None:

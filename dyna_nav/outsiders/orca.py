@@ -79,6 +79,10 @@ class OrcaController:
             commands[going, 0] = np.minimum(commands[going, 0], allowed[going])
         return commands
 
+    def wait_for_potentials(self) -> None:
+        """Block until the ways that were asked for are there; for runs that are to be repeatable, before each cycle."""
+        self._surroundings.wait()
+
     def close(self) -> None:
         """Stop the background thread."""
         if self._surroundings is not None:

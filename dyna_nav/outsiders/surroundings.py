@@ -15,18 +15,16 @@ from dyna_nav.planning.rollouts import NO_WAY, way_to_go
 from dyna_nav.planning.straight_way import motion_of
 from dyna_nav.site import Site
 
-_DETOUR_TIME = 0.5  # after which a detour is taken, however long it took to compute: runs must not depend on it [s]
-
 
 class Surroundings:
-    """Goals, times to go and the live map of one run; deterministic, whatever the clock says."""
+    """Goals, times to go and the live map of one run."""
 
     def __init__(self, site: Site, robots: int, model: RobotModel):
         config, tolerance = PotentialConfig(), GoalTolerance()
         self.site, self.robots, self.model, self.tolerance = site, robots, model, tolerance
         lattice = Lattice.of(site, model, config)
         self._store = PotentialStore(lattice, model, tolerance, config)
-        self._detours = Detours(lattice, self._store, robots, model.radius, self._leads_on, _DETOUR_TIME)
+        self._detours = Detours(lattice, self._store, robots, model.radius, self._leads_on)
         self.live = LiveMap(site, model.radius)
         self.lattice = np.array([*lattice.origin, lattice.resolution])
         self.motion = motion_of(model, tolerance, Dyna2Config().missing_speed)  # time to go is as long as for Dyna-2
@@ -54,7 +52,7 @@ class Surroundings:
         """Take in an observation; tells which robots [n] bool have somewhere to go and know where they are."""
         present = np.isfinite(observation.pose).all(axis=1) & np.isfinite(observation.twist).all(axis=1)
         self.live.update(observation, present)
-        self._detours.take(self.fields, observation.pose, present, observation.time)
+        self._detours.take(self.fields, observation.pose, present)
         has_way = ~np.isnan(self.goal[:, 0]) & ~self._arrived
         goals, fields = self.goal, self.fields
         self._detours.look(
@@ -68,6 +66,10 @@ class Surroundings:
         for robot in np.flatnonzero(going):
             going[robot] = self._leads_on(self.fields[robot], observation.pose[robot])
         return going
+
+    def wait(self) -> None:
+        """Block until every detour that was asked for is there; for runs to be repeatable, before each cycle."""
+        self._detours.wait()
 
     def close(self) -> None:
         """Stop the background thread."""

@@ -6,7 +6,10 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import count
+from queue import Empty, PriorityQueue
 
 import numpy as np
 
@@ -14,9 +17,14 @@ from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.potential import time_to_go
 
+_AT_ONCE, _GOAL, _DETOUR = range(3)  # the order in which what waits is served
+
 
 class PotentialStore:
-    """Potentials by goal, computed one after the other in a thread of their own and kept while they are young."""
+    """Potentials by goal, computed one after the other in a thread of their own and kept while they are young.
+
+    Who has a new goal and no way yet comes before those that want a better one.
+    """
 
     def __init__(
         self, lattice: Lattice, robot: RobotModel, tolerance: GoalTolerance, config: PotentialConfig, capacity: int = 6
@@ -27,7 +35,11 @@ class PotentialStore:
         self._fields: OrderedDict[tuple, Future] = OrderedDict()
         self._askers: weakref.WeakKeyDictionary[Future, int] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="potential")
+        self._waiting: PriorityQueue[tuple[int, int, Future | None, tuple]] = PriorityQueue()
+        self._number = count()
+        self._end = weakref.finalize(self, self._waiting.put, (_AT_ONCE, 0, None, ()))  # at most once
+        self._worker = threading.Thread(target=_work, args=(lattice, self._waiting), name="potential", daemon=True)
+        self._worker.start()
 
     @property
     def reach(self) -> float:
@@ -50,11 +62,10 @@ class PotentialStore:
         with self._lock:
             future = self._fields.get(key)
             if future is None or future.cancelled():
-                future = self._worker.submit(
-                    time_to_go, self.lattice, np.array(goal, float), self._robot, self._tolerance, self._config,
-                    obstacles, flow,
-                )  # fmt: skip
-                self._fields[key] = future
+                future = self._fields[key] = Future()
+                order = _GOAL if obstacles is None and flow is None else _DETOUR
+                wanted = (np.array(goal, float), self._robot, self._tolerance, self._config, obstacles, flow)
+                self._waiting.put((order, next(self._number), future, wanted))
                 while len(self._fields) > self._capacity:
                     self._fields.popitem(last=False)
             self._fields.move_to_end(key)
@@ -70,4 +81,21 @@ class PotentialStore:
 
     def close(self) -> None:
         """Stop the thread; a computation that has begun is finished first."""
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._end()
+        self._worker.join()
+
+
+def _work(lattice: Lattice, waiting: PriorityQueue) -> None:
+    """The life of the thread; it knows nothing of the store, which may go without having been closed."""
+    while True:
+        _, _, future, wanted = waiting.get()
+        if future is None:
+            break
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(time_to_go(lattice, *wanted))
+            except Exception as error:  # whoever asked is told
+                future.set_exception(error)
+    with suppress(Empty):
+        while True:
+            waiting.get_nowait()[2].cancel()
