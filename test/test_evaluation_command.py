@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import traceback
+from importlib import metadata
 from pathlib import Path
 
 import psutil
 import pytest
 
 from dyna_nav.cli import main
+from dyna_nav.evaluation.benchmark import versions
 from dyna_nav.evaluation.controllers import make_named, parse_controllers
 from dyna_nav.workers import run_jobs
 
@@ -351,3 +353,15 @@ def test_names_of_controllers():
     names = parse_controllers("dyna2,mine=package.module:Class,other:Class.Inner")
     assert [name.label for name in names] == ["dyna2", "mine", "other:Class.Inner"]
     assert make_named(parse_controllers("dyna2-kinematic")[0]).model_version == "kinematics"
+
+
+def test_the_versions_name_what_is_installed_and_nothing_else(monkeypatch):
+    def version(name):
+        if name == "onnxruntime":
+            raise metadata.PackageNotFoundError(name)
+        return "1.2.3"
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = versions()
+    assert found["onnxruntime-gpu"] == found["numpy"] == "1.2.3"
+    assert "onnxruntime" not in found

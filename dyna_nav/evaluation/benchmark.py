@@ -29,7 +29,7 @@ from dyna_nav.workers import run_jobs
 
 STANDING_THINGS = ("wall", "pallet")
 STOOD = 1.0  # a robot that was slower than HIT_MOVING for so long before a contact is a thing that stands still [s]
-PACKAGES = ("numpy", "scipy", "numba", "mujoco", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "numba", "mujoco", "onnxruntime", "onnxruntime-gpu")
 OUTSIDERS = ("torch", "pytorch-mppi", "pyrvo")  # what controllers of others come with, where it is installed
 DIFFERENCES = {  # per trip, a minus b
     "travel_time_s": lambda trip: trip.travel_s,
