@@ -351,3 +351,21 @@ def test_the_margin_is_that_of_the_speed_which_the_command_leads_to(ahead, speed
             paths[1] = np.nan  # the other one is absent
         returns = np.array([[5.0, 2.5]]) if ahead == "laser return" else NOTHING
         assert rule.allowed(fleet, 0, paths, returns)[action] == allowed
+
+
+@pytest.mark.parametrize(
+    ("robot", "words"),
+    [
+        (RobotModel(radius=1.2), r"robot\.radius 1\.2 m and its margins need 1\.3\d m .* at most 1\.2 m"),
+        (RobotModel(max_speed=3.0), r"robot\.max_speed 3 m/s .* 3\.\d\d m .* looks 2\.5 m far"),
+        (RobotModel(deceleration=0.5), r"robot\.deceleration 0\.5 m/s\^2"),
+    ],
+)
+def test_a_robot_for_which_the_planner_does_not_look_far_enough_is_refused(robot, words):
+    with pytest.raises(ValueError, match=words):
+        BrakingConfig().check_reach(robot)
+
+
+def test_the_robots_that_come_with_it_are_looked_out_for():
+    BrakingConfig().check_reach(RobotModel())
+    BrakingConfig().check_reach(RobotModel(radius=0.6, max_speed=2.0))

@@ -23,7 +23,7 @@ from numba import njit
 
 from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.parameters import parameter
-from dyna_nav.planning.obstacles import clearance_at
+from dyna_nav.planning.obstacles import NEAR, SPREAD, clearance_at
 from dyna_nav.safety.braking import CONTACT
 
 PATH_STEP = 0.05  # time between two points of a braking path [s]
@@ -56,6 +56,23 @@ class BrakingConfig:
         A robot drives on for that time: its margins grow by as much per speed.
         """
         return np.maximum(command_delay + self.base_latency - self.latency, 0.0)
+
+    def check_reach(self, robot: RobotModel) -> None:
+        """Refuse a robot that is too large or too fast for how far the live map looks. Raises ValueError."""
+        speed = robot.max_speed
+        needs = robot.radius + self.margin + self.speed_margin * speed
+        if needs > SPREAD:
+            raise ValueError(
+                f"robot.radius {robot.radius:g} m and its margins need {needs:.2f} m around the robot's centre; the "
+                f"planner sees to at most {SPREAD:g} m"
+            )
+        stop = robot.radius + self.return_margin + speed * (self.return_speed_margin + self.latency + STEP)
+        stop += speed**2 / (2.0 * robot.deceleration)
+        if stop > NEAR:
+            raise ValueError(
+                f"robot.max_speed {speed:g} m/s with robot.deceleration {robot.deceleration:g} m/s^2 needs {stop:.2f} "
+                f"m to stop for what the laser sees; the planner looks {NEAR:g} m far, use a lower speed"
+            )
 
 
 def path_length(robot: RobotModel, config: BrakingConfig) -> int:

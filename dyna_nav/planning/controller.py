@@ -89,9 +89,13 @@ class Dyna2Controller:
         return self._model.provider
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
-        """Begin a run on a site; the permanent memory of that site is read back."""
-        self.close()
+        """Begin a run on a site; the permanent memory of that site is read back.
+
+        Raises ValueError for a robot that is too large or too fast for how far the planner looks.
+        """
         config = self._config
+        config.braking.check_reach(model)
+        self.close()
         self._actions = action_set(model, config.speeds)
         lattice = self._lattice(site, model)
         potential = (model, config.potential, config.tolerance, config.reward, config.dyna2.missing_speed)

@@ -21,7 +21,7 @@ from dyna_nav.site import Site
 
 SPREAD = 1.2  # distance up to which an obstacle lowers the clearance around it [m]
 _LATELY = 1.0  # who is where it was free since then has come there [s]
-_NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
+NEAR = 2.5  # laser returns within this of a robot are kept for its braking rule [m]
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ def spread(clearance, static, obstacles, origin_x, origin_y, resolution, reach, 
 
 
 def _returns(observation: Observation, robot: int) -> np.ndarray:
-    """Laser returns [k, 2] of one robot within _NEAR of it, map frame [m]; none for a robot without a pose."""
+    """Laser returns [k, 2] of one robot within NEAR of it, map frame [m]; none for a robot without a pose."""
     x, y, yaw = observation.pose[robot]
     ranges = observation.scan[robot]
-    near = (ranges > 0.0) & (ranges < min(_NEAR, observation.scan_max)) & np.isfinite(x)
+    near = (ranges > 0.0) & (ranges < min(NEAR, observation.scan_max)) & np.isfinite(x)
     bearing = yaw + observation.scan_angles[near]
     return np.stack([x + ranges[near] * np.cos(bearing), y + ranges[near] * np.sin(bearing)], axis=1)
 
