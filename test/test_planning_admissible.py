@@ -221,6 +221,12 @@ def test_a_robot_too_close_to_a_wall_may_leave_it_but_not_approach(slack):
     assert not allowed_at((x, 2.5, math.pi))[FORWARD].any()
 
 
+@given(x=st.floats(-1.0, -0.1), y=st.floats(0.5, 4.5), yaw=st.floats(-math.pi, math.pi), speed=st.floats(0.0, 1.5))
+def test_a_robot_that_seems_to_be_inside_of_a_wall_or_off_the_map_does_not_drive(x, y, yaw, speed):
+    """Its localisation has failed, and what the map alone holds, a ban on driving, would not stop it."""
+    assert not allowed_at((x, y, yaw), (speed, 0.0)).any()
+
+
 @given(st.floats(-0.2, 2 * CONFIG.margin - 0.01))
 def test_a_robot_too_close_to_another_may_leave_it_but_not_approach(slack):
     other = (3.0 + 2 * MODEL.radius + slack, 2.5, 0.0)

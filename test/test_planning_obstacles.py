@@ -63,6 +63,16 @@ def test_a_pallet_becomes_an_obstacle_and_lowers_the_clearance_around_it():
     assert (live.clearance <= SITE.clearance).all()
 
 
+def test_on_a_coarse_map_obstacles_are_as_fine_as_on_any_other():
+    coarse = hall(12, 8, [(5, 6, 7, 8)], resolution=0.25)
+    live = LiveMap(coarse, MODEL.radius, ObstacleConfig(), AT_ONCE)
+    observation = laser_worlds.seen(coarse, 0.0, [(3, 3, 0)], [PALLET], None, True)
+    live.update(observation, everyone(observation))
+    surface = np.hypot(live.obstacles[:, 0] - PALLET[0], live.obstacles[:, 1] - PALLET[1]) - PALLET[2]
+    assert len(live.obstacles) >= 5
+    assert np.abs(surface).max() < 0.1
+
+
 @given(st.floats(1, 4), st.floats(1, 7), st.floats(-4, 4))
 @settings(max_examples=25)
 def test_the_walls_of_the_map_are_no_obstacles(x, y, yaw):
