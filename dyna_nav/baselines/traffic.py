@@ -37,7 +37,9 @@ class TrafficConfig:
 
     predict_time: float = parameter(3.0, "others are predicted for so long [s]", minimum=0.1, maximum=10)
     predict_cost: float = parameter(12.0, "cost where another will be, as extra way [m per m]", minimum=0, maximum=100)
-    keep_right: float = parameter(0.5, "oncoming traffic is passed this far to the right [m]", minimum=0, maximum=2)
+    keep_right: float = parameter(
+        0.5, "oncoming traffic whose way is not known is passed so far to the right [m]", minimum=0, maximum=2
+    )
     conflict_time: float = parameter(2.0, "a conflict so near in time asks for a new plan [s]", minimum=0, maximum=10)
     conflict_gap: float = parameter(0.15, "a smaller gap is a conflict [m]", minimum=0, maximum=2)
 
@@ -104,8 +106,9 @@ class Traffic:
         now = self.now[robot]
         moves = np.hypot(now[:, 2], now[:, 3]) > STANDING
         soft = []
-        for (_, _, vx, vy), flow in zip(now[moves], self.flows[robot][moves], strict=True):
-            oncoming = vx * math.cos(pose[2]) + vy * math.sin(pose[2]) < _ONCOMING * math.hypot(vx, vy)
+        unknown = self._number[robot] == _STRANGER
+        for (_, _, vx, vy), flow, stranger in zip(now[moves], self.flows[robot][moves], unknown[moves], strict=True):
+            oncoming = stranger and vx * math.cos(pose[2]) + vy * math.sin(pose[2]) < _ONCOMING * math.hypot(vx, vy)
             for k in range(0, int(config.predict_time / PATH_STEP), round(_STAMP / PATH_STEP)):
                 there, way = flow[k], flow[k + 1] - flow[k]
                 arrival = math.hypot(*(there - pose[:2])) / self._model.max_speed
