@@ -100,6 +100,7 @@ def _end_with_parent() -> None:
     """Leave, with all that was started here, when the parent has ended without a word, as it does when it is killed."""
     multiprocessing.parent_process().join()
     os.killpg(0, signal.SIGTERM)
+    os._exit(1)  # whatever a job does about SIGTERM
 
 
 def _work(connection: Connection, function) -> None:

@@ -271,6 +271,8 @@ def test_a_store_that_is_closed_computes_nothing_more():
     store.close()
     assert all(future.done() for future in asked)
     assert asked[-1].cancelled()
+    with pytest.raises(RuntimeError, match="closed"):  # who asks later does not wait for ever
+        store.request(np.array([2.0, 2.0, 0.0]))
 
 
 def test_the_store_computes_each_goal_once_and_each_version_anew():

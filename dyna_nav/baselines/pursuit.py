@@ -20,8 +20,8 @@ from dyna_nav.planning.obstacles import clearance_at
 
 _BEHIND, _AHEAD = 10, 40  # points of the path around the last nearest one in which the next is looked for
 _SHORTEST = 0.35  # a carrot comes no nearer than this, even if the arc to it is not free [m]
+_NEAREST = 0.15  # nor than this, if it is made for straight [m]
 _WALL = 1e-9  # clearance under which a position is in a wall, or off the map [m]
-_NEAREST = 0.15  # nor does one that is made for straight [m]
 _LAUNCH_SPEED = 1.0  # a faster robot follows its arc instead of turning as fast as it can [m/s]
 _ALIGNED = 0.15  # nearer than this to the wanted direction there is nothing to turn [rad]
 _CAREFUL = 0.2  # share of full speed of a step around a corner
@@ -195,8 +195,8 @@ def pursue(pose, speed, path, speeds, index, cost, geometry, field, resolution, 
 
     pose [3], speed [m/s]; path [k, 2] with highest speeds [k]; index: nearest point. gap: room around the robot [m].
     limits: max speed, max turn rate, acceleration, turn acceleration. settings: lookahead time, min, max; launch angle,
-    rotate angle, backward speed, turn share, proximity gap, proximity speed, room to keep around the
-    centre, and where it is tight [m].
+    rotate angle, backward speed, turn share, proximity gap, proximity speed, room to keep around the centre, and where
+    it is tight [m].
     """
     max_speed, turn_rate, _, _ = limits
     time, least, most, launch_angle, rotate_angle, backward, turn_share, near, near_speed, room, tight = settings

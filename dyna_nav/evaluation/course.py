@@ -75,7 +75,7 @@ class Course:
 
     def leaves_ways(self, hall: Site, xy: np.ndarray, radius: float) -> bool:
         """Whether all places stay connected in a hall when a robot of a radius [m] stands at xy [2] for good."""
-        ground = (hall.clearance >= self.least_room) & (_away(hall.map, xy) - radius >= self.least_room)
+        ground = (hall.clearance >= self.least_room) & _clear_of_robot(hall.map, xy, radius, self.least_room)
         return connects(hall.map, ground, self.tasks.places)
 
 
@@ -226,7 +226,7 @@ class _Events:
             ground[around] &= room >= self.least
         stalls = [stall for stall in self._stalls if stall.at < until and at < stall.at + stall.lasts]
         for stall in (*stalls, new) if isinstance(new, Breakdown) else stalls:
-            ground &= _away(hall.map, np.array([stall.x, stall.y])) - self._model.radius >= self.least
+            ground &= _clear_of_robot(hall.map, np.array([stall.x, stall.y]), self._model.radius, self.least)
         return ground
 
     def _connected(self, ground: np.ndarray) -> bool:
@@ -299,9 +299,10 @@ def connects(grid: OccupancyMap, ground: np.ndarray, places: np.ndarray) -> bool
     return bool(found.min() > 0 and found.min() == found.max())
 
 
-def _away(grid: OccupancyMap, xy: np.ndarray) -> np.ndarray:
-    """Distance [rows, cols] of every cell's centre from xy [2] [m, map frame]."""
-    return np.hypot(*(grid.position_of(*np.indices(grid.shape)) - xy).transpose(2, 0, 1))
+def _clear_of_robot(grid: OccupancyMap, xy: np.ndarray, radius: float, least: float) -> np.ndarray:
+    """Where, bool [rows, cols], there is a clearance of ``least`` [m] from a robot of a radius [m] at xy [2]."""
+    away = np.hypot(*(grid.position_of(*np.indices(grid.shape)) - xy).transpose(2, 0, 1))
+    return away - radius >= least
 
 
 def _footprint(grid: OccupancyMap, pallet: Pallet) -> tuple[np.ndarray, np.ndarray]:

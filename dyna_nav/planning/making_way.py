@@ -148,7 +148,8 @@ class MakingWay:
         for waits, goes, stretch in self._one_lane.meetings({robot: way(robot) for robot in drives}):
             if waits not in self._impatient and not self.making_way[[waits, goes]].any():
                 gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch)
-                self._since[[waits, goes] if gone else []] = now
+                if gone:
+                    self._since[[waits, goes]] = now  # the other drives through first
                 changed += gone
         return changed
 

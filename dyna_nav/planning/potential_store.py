@@ -56,10 +56,12 @@ class PotentialStore:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
         ``version`` tells apart potentials of the same goal with different ``obstacles`` and ``flow``, which are those
-        of :func:`time_to_go`. Whoever wants it no longer may say so (``withdraw``).
+        of :func:`time_to_go`. Whoever wants it no longer may say so (``withdraw``). RuntimeError after ``close``.
         """
         key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
         with self._lock:
+            if not self._end.alive:  # nobody would ever compute it
+                raise RuntimeError("the potential store is closed")
             future = self._fields.get(key)
             if future is None or future.cancelled():
                 future = self._fields[key] = Future()
@@ -81,7 +83,8 @@ class PotentialStore:
 
     def close(self) -> None:
         """Stop the thread; a computation that has begun is finished first."""
-        self._end()
+        with self._lock:
+            self._end()
         self._worker.join()
 
 
@@ -94,7 +97,7 @@ def _work(lattice: Lattice, waiting: PriorityQueue) -> None:
         if future.set_running_or_notify_cancel():
             try:
                 future.set_result(time_to_go(lattice, *wanted))
-            except Exception as error:  # whoever asked is told
+            except Exception as error:  # raised by result() for whoever asked
                 future.set_exception(error)
     with suppress(Empty):
         while True:
