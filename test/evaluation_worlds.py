@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,14 +148,15 @@ class LosesItsVersion(Standing):
         raise KeyError("version")
 
 
-class Pooling(Standing):
+class StartsAnother(Standing):
     """Starts a process and never ends it; writes its id to the file PIDS."""
 
     def reset(self, site, robots, rng, model):
         super().reset(site, robots, rng, model)
-        self.pool = multiprocessing.get_context("spawn").Pool(1)
+        self.started = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600.0,))
+        self.started.start()
         with Path(os.environ["PIDS"]).open("a") as file:
-            file.write(f"{self.pool.apply(os.getpid)}\n")
+            file.write(f"{self.started.pid}\n")
 
 
 class ClosesWhatItNeverOpened(Standing):

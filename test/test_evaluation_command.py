@@ -275,7 +275,9 @@ def test_a_controller_may_start_processes_of_its_own_and_they_end_with_it(small,
     command = ["-m", "dyna_nav.cli", "evaluate", "--scenario", small, "--seeds", "1-2", "--jobs", "2"]
     tests = Path(__file__).resolve().parent
     path = os.pathsep.join(map(str, (tests.parent, tests)))
-    running = start_command(*command, "--controllers", "evaluation_worlds:Pooling", PIDS=str(pids), PYTHONPATH=path)
+    running = start_command(
+        *command, "--controllers", "evaluation_worlds:StartsAnother", PIDS=str(pids), PYTHONPATH=path
+    )
     _, words = running.communicate(timeout=120)
     assert running.returncode == 0, words
     started = [int(pid) for pid in pids.read_text().split()]

@@ -203,7 +203,7 @@ def test_a_robot_that_resumes_loses_the_trip_in_which_it_stalled_and_no_other():
     drawn = course(ACROSS, robots=1, trips=3)
     drawn = replace(drawn, timeline=(Breakdown(1.0, 0, 10.0, 5.0, 40.0),))
     result = drive(drawn, trip_config=TripConfig(30.0, 1.0))  # it has that long without the time for which it stalls
-    assert result.simulated_s > 70.0
+    assert np.abs(np.diff(result.pose[:, 0, :2], axis=0)).max() < 0.3, "nobody carried it"
     assert result.void_trips == 1
     assert [trip.trip for trip in result.trips] == [1, 2]
     assert all(trip.finished for trip in result.trips)
@@ -234,41 +234,43 @@ def test_a_rack_does_not_move_onto_a_robot():
     assert not result.collisions
 
 
+class Watching(Standing):
+    """Notes how far it is straight ahead of robot 0."""
+
+    def reset(self, site, robots, rng, model):
+        super().reset(site, robots, rng, model)
+        self.ahead = []
+
+    def act(self, observation):
+        self.ahead.append(float(observation.scan[0, np.argmin(np.abs(observation.scan_angles))]))
+        return super().act(observation)
+
+
 def test_a_rack_moves_whoever_stands_beside_another_wall():
-    drawn = course(hall(stations=[station("west", 0.7, 5), station("east", 18, 5)]), robots=1, trips=1)
-    moved = hall(boxes=[(9, 4, 11, 6)])
-    beside = {drawn.tasks.names[drawn.tasks.starts[0]], drawn.tasks.names[drawn.tasks.goals[0][0]]}
-    assert beside == {"west", "east"}
-    drawn.tasks.places[drawn.tasks.starts[0]] = (0.7, 5.0, 0.0)
-    result = drive(replace(drawn, timeline=(HallChange(0.5, moved),)), trip_config=TripConfig(14.0, 1.0))
-    assert result.pose[:130, 0, 0].max() < 9.0, "the example controller knows no way round"
+    drawn, watching = course(ACROSS, robots=1, trips=1), Watching()
+    drawn.tasks.places[drawn.tasks.starts[0]] = (0.7, 5.0, 0.0)  # 0.3 m from it
+    moved = hall(boxes=[(4, 4, 6, 6)])
+    drive(replace(drawn, timeline=(HallChange(0.5, moved),)), watching, trip_config=TripConfig(6.0, 0.1))
+    assert watching.ahead[0] > 5.0
+    assert watching.ahead[20] == pytest.approx(3.3, abs=0.15)
 
 
 def test_racks_move_in_their_order_even_if_the_first_one_has_to_wait():
-    drawn = course(ACROSS, robots=1, trips=1)
-    x, y, _ = drawn.tasks.places[drawn.tasks.starts[0]]
-    first = hall(boxes=[(x - 1, y - 1, x + 1, y + 1)])
-    both = hall(boxes=[(x - 1, y - 1, x + 1, y + 1), (9, 1, 11, 2)])
-    seen = []
-
-    class Watching(Standing):
-        def act(self, observation):
-            seen.append(observation.scan[0].min())
-            return super().act(observation)
-
-    timeline = (HallChange(0.5, first), HallChange(1.0, both))
-    drive(replace(drawn, timeline=timeline), Watching(), trip_config=TripConfig(4.0, 1.0))
-    assert min(seen) > 1.0
+    drawn, watching = course(ACROSS, robots=1, trips=1), Watching()
+    drawn.tasks.places[drawn.tasks.starts[0]] = (2.0, 5.0, 0.0)
+    onto, and_ahead = (1, 4, 3, 6), (6, 4, 7, 6)
+    timeline = (HallChange(0.5, hall(boxes=[onto])), HallChange(1.0, hall(boxes=[onto, and_ahead])))
+    drive(replace(drawn, timeline=timeline), watching, trip_config=TripConfig(4.0, 0.1))
+    assert min(watching.ahead[:35]) > 5.0
 
 
 def test_a_robot_that_comes_late_to_where_it_should_stall_closes_no_aisle(monkeypatch):
     monkeypatch.setattr("dyna_nav.evaluation.happenings.STALL_PATIENCE", 0.0)
-    site = hall(boxes=[(5, 0, 15, 4.4), (5, 5.6, 15, 10)], stations=[station("west", 2, 5), station("east", 18, 5)])
+    site = hall(boxes=[(3, 0, 17, 4.4), (3, 5.6, 17, 10)], stations=[station("west", 2, 5), station("east", 18, 5)])
     drawn = course(site, robots=1, trips=1)
+    drawn.tasks.places[[drawn.tasks.starts[0], drawn.tasks.goals[0][0]]] = (2.0, 5.0, 0.0), (18.0, 5.0, 0.0)
     result = drive(replace(drawn, timeline=(Breakdown(0.1, 0, 2.0, 9.0, np.inf),)), trip_config=TripConfig(20.0, 1.0))
-    stood = result.pose[-1, 0, 0]
-    assert not 4.5 < stood < 15.5
-    assert result.void_trips or result.trips[0].finished
+    assert result.trips[0].finished
 
 
 def test_a_walker_who_hits_a_standing_robot_is_not_the_robots_fault():

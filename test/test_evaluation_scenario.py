@@ -9,10 +9,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 from evaluation_worlds import STATIONS, course
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulation_worlds import hall
 
 from dyna_nav.evaluation.benchmark import site_of
-from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, draw_course, width_at
+from dyna_nav.evaluation.course import Breakdown, HallChange, PalletDrop, _Events, _footprint, draw_course, width_at
 from dyna_nav.evaluation.scenario import (
     Event,
     PalletLeft,
@@ -24,7 +26,7 @@ from dyna_nav.evaluation.scenario import (
     shipped_scenarios,
 )
 from dyna_nav.mdp import RobotModel
-from dyna_nav.simulation import Simulation
+from dyna_nav.simulation import Pallet, Simulation
 from dyna_nav.site import OccupancyMap, Site, resolve_site
 
 NAMES = ["busy", "empty", "head_on", "head_on_narrow", "pallets", "people", "stalled"]
@@ -144,8 +146,8 @@ def test_events_leave_as_much_room_as_the_doors_of_a_site_have():
 
 
 def test_things_that_happen_one_after_the_other_leave_a_way_together():
-    """Two aisles: what one robot closes by stalling, no pallet may close again beside it."""
-    site = hall(boxes=[(6, 3.0, 14, 7.0)], stations=STATIONS[:4])
+    """Two aisles that a robot or a pallet closes: where one has stalled in one, no pallet comes into the other."""
+    site = hall(boxes=[(6, 1.7, 14, 8.3)], stations=STATIONS[:4])
     events = (Event(1.0, stall=Stall()), Event(1.0, pallet=PalletLeft(True), every=4.0, times=20))
     for seed in range(3):
         drawn = course(site, seed, robots=2, trips=16, events=events, tasks=Tasks("crossing"))
@@ -157,6 +159,19 @@ def test_things_that_happen_one_after_the_other_leave_a_way_together():
             walls[rows[0] : rows[1] + 1, cols[0] : cols[1] + 1] = 100
             closed = Site.from_map("closed", OccupancyMap(walls, site.map.resolution, site.map.origin), ())
             assert drawn.leaves_ways(closed, np.array([stall.x, stall.y]), RobotModel().radius)
+
+
+@settings(max_examples=25, deadline=None)
+@given(x=st.floats(1.5, 18.5), y=st.floats(1.5, 8.5), yaw=st.floats(-3.1, 3.1))
+def test_the_ground_beside_a_pallet_is_that_of_a_map_that_shows_it(x, y, yaw):
+    site = hall(boxes=[(6, 1.7, 14, 8.3)], stations=STATIONS[:4])
+    drawn, pallet = course(site, robots=1, trips=2), Pallet(x, y, yaw)
+    events = _Events(site, drawn.tasks, drawn.distances, RobotModel(), np.random.default_rng(0))
+    shown = site.map.cells.copy()
+    shown[_footprint(site.map, pallet)] = 100
+    there = Site.from_map("shown", OccupancyMap(shown, site.map.resolution, site.map.origin), ())
+    ground = events._ground(site, 0.0, 1.0, PalletDrop(0.0, 1.0, pallet))
+    np.testing.assert_array_equal(ground, there.clearance >= events.least)
 
 
 def test_a_speck_of_a_map_is_no_rack_and_none_comes_in_again_on_the_other_side():

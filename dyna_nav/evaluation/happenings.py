@@ -38,13 +38,9 @@ class Happenings:
     def step(self) -> None:
         """Let everything happen that is due now."""
         now, simulation = self._simulation.time + 1e-9, self._simulation
-        racks_wait = False  # halls build on each other: a later one waits for those before it
         for entry in [entry for entry in self._due if entry.at <= now]:
-            is_rack = isinstance(entry, HallChange)
-            if not (is_rack and racks_wait) and self._happens(entry, now):
+            if self._happens(entry, now):
                 self._due.remove(entry)
-            elif is_rack:
-                racks_wait = True
         for until, number in [standing for standing in self._standing if standing[0] <= now]:
             simulation.remove_pallet(number)
             self._standing.remove((until, number))
@@ -75,6 +71,7 @@ class Happenings:
         return self._break_down(entry, now)
 
     def _change_hall(self, entry: HallChange) -> bool:
+        """Racks move in their order: a later hall holds what an earlier one does, and waits for whom that waits for."""
         hall, simulation = entry.hall, self._simulation
         appears = _appearing(simulation.hall, hall)
         robots = _gaps(appears, simulation.true_pose) - simulation.robot_model.radius
