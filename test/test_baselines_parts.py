@@ -82,6 +82,18 @@ def test_a_way_that_takes_long_to_find_is_passable_all_the_same(monkeypatch):
         assert route.passable != closed
 
 
+def test_what_is_opened_around_the_robot_is_dearer_than_where_it_is_tight():
+    """In a door of 0.9 m: or its way out would lead through the jambs."""
+    site = hall(10.0, 10.0, boxes=[(0.0, 5.0, 4.55, 5.1), (5.45, 5.0, 10.0, 5.1)])
+    chart = Costmap(site, MODEL.radius, 1, CostmapConfig())
+    cost = chart.costs(0, 0.0, np.array([(5.0, 5.4, 0.2)]), np.empty((0, 4)))
+    closed = np.isinf(cost) & np.isfinite(chart.static_cost)
+    RoutePlanner(site, chart, MODEL, PursuitConfig(), 0.2)._open(cost, chart.cell_of(np.array([5.0, 5.05])))
+    opened = closed & np.isfinite(cost)
+    assert opened.sum() > 10
+    assert (cost[opened] > chart.static_cost[opened]).all()
+
+
 def test_a_beam_that_passes_clears_and_a_known_disc_is_not_marked():
     chart, pose = costmap(), np.array([3.0, 4.0, 0.0])
     free = np.full(360, np.inf)

@@ -60,6 +60,15 @@ def test_of_two_that_met_in_an_aisle_the_one_nearer_to_an_open_place_makes_way()
     assert np.isnan(run.making_way.refuge[1]).all()
 
 
+def test_a_group_that_has_nowhere_to_go_is_looked_at_once_in_a_while_and_not_all_the_time(monkeypatch):
+    site = hall(14, 1.4)  # an aisle, and nothing else
+    run = Blocked([(5.0, 0.7, 0.0), (5.9, 0.7, math.pi)], [(13.5, 0.7, 0.0), (0.5, 0.7, 0.0)], site=site)
+    floods = []
+    monkeypatch.setattr("dyna_nav.planning.making_way.flood", lambda *place: floods.append(place) or flood(*place))
+    assert run.after(5.5 * CONFIG.patience) == []
+    assert len(floods) == 2 * 5
+
+
 def test_it_comes_back_when_the_other_has_passed():
     run = Blocked([(5.0, 2.0, 0.0), (5.9, 2.0, math.pi)], [RIGHT, LEFT])
     run.after(CONFIG.patience + 1.0)
