@@ -20,7 +20,6 @@ from dyna_nav.evaluation.scenario import (
     PalletLeft,
     RackMoved,
     Stall,
-    Tasks,
     load_scenario,
     overridden,
     shipped_scenarios,
@@ -145,28 +144,28 @@ def test_events_leave_as_much_room_as_the_doors_of_a_site_have():
     assert rooms == pytest.approx([0.1, 0.15])
 
 
-def test_things_that_happen_one_after_the_other_leave_a_way_together():
-    """Two aisles that a robot or a pallet closes: where one has stalled in one, no pallet comes into the other."""
-    site = hall(boxes=[(6, 1.7, 14, 8.3)], stations=STATIONS[:4])
-    events = (Event(1.0, stall=Stall()), Event(20.0, pallet=PalletLeft(True)))
-    for seed in range(12):
-        drawn = course(site, seed, robots=2, trips=16, events=events, tasks=Tasks("crossing"))
-        (stall,) = (entry for entry in drawn.timeline if isinstance(entry, Breakdown))
-        for drop in (entry for entry in drawn.timeline if isinstance(entry, PalletDrop)):
-            walls = site.map.cells.copy()
-            x, y, reach = drop.pallet.x, drop.pallet.y, 0.4  # less than half of either side
-            rows, cols = site.map.cell_of(np.array([(x - reach, y - reach), (x + reach, y + reach)]))
-            walls[rows[0] : rows[1] + 1, cols[0] : cols[1] + 1] = 100
-            closed = Site.from_map("closed", OccupancyMap(walls, site.map.resolution, site.map.origin), ())
-            assert drawn.leaves_ways(closed, np.array([stall.x, stall.y]), RobotModel().radius)
+TWO_AISLES = hall(boxes=[(6, 1.7, 14, 8.3)], stations=STATIONS[:4])  # that a robot or a pallet closes
+
+
+def events_on(site):
+    drawn = course(site, robots=1, trips=2)
+    return _Events(site, drawn.tasks, drawn.distances, RobotModel(), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("until", "open_meanwhile"), [(math.inf, False), (50.0, True)])
+def test_what_happens_leaves_a_way_together_with_what_happened_before(until, open_meanwhile):
+    events = events_on(TWO_AISLES)
+    above = PalletDrop(60.0, 90.0, Pallet(10.0, 9.1))
+    assert events._connected(events._ground(TWO_AISLES, above.at, above.until, above))
+    events._stalls.append(Breakdown(1.0, 0, 10.0, 0.9, until - 1.0))  # below
+    assert events._connected(events._ground(TWO_AISLES, above.at, above.until, above)) == open_meanwhile
+    assert events._connected(events._ground(TWO_AISLES, 0.0, math.inf))
 
 
 @settings(max_examples=25, deadline=None)
 @given(x=st.floats(1.5, 18.5), y=st.floats(1.5, 8.5), yaw=st.floats(-3.1, 3.1))
 def test_the_ground_beside_a_pallet_is_that_of_a_map_that_shows_it(x, y, yaw):
-    site = hall(boxes=[(6, 1.7, 14, 8.3)], stations=STATIONS[:4])
-    drawn, pallet = course(site, robots=1, trips=2), Pallet(x, y, yaw)
-    events = _Events(site, drawn.tasks, drawn.distances, RobotModel(), np.random.default_rng(0))
+    site, pallet, events = TWO_AISLES, Pallet(x, y, yaw), events_on(TWO_AISLES)
     shown = site.map.cells.copy()
     shown[_footprint(site.map, pallet)] = 100
     there = Site.from_map("shown", OccupancyMap(shown, site.map.resolution, site.map.origin), ())
