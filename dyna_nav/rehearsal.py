@@ -12,7 +12,7 @@ from dyna_nav.ood.features import expected_ranges
 from dyna_nav.planning import Dyna2Controller
 from dyna_nav.planning.lattice import HEADINGS
 from dyna_nav.planning.making_way import flood
-from dyna_nav.planning.potential import way_of
+from dyna_nav.planning.ways import way_of
 from dyna_nav.site import Site
 from dyna_nav.viewpoint import seen_from
 

@@ -8,7 +8,8 @@ from planning_worlds import MODEL, hall
 from dyna_nav.mdp import STEP, GoalTolerance
 from dyna_nav.planning.impasse import Impasses
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
-from dyna_nav.planning.potential import time_to_go, way_of
+from dyna_nav.planning.potential import time_to_go
+from dyna_nav.planning.ways import way_of
 
 SITE = hall(14, 4.4, [(3, 1.2, 11, 3.2)])  # a rack with an aisle for one robot on either side
 LATTICE = Lattice.of(SITE, MODEL, PotentialConfig())

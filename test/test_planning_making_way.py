@@ -16,7 +16,8 @@ from dyna_nav.mdp import GoalTolerance
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
 from dyna_nav.planning.making_way import MakingWay, MakingWayConfig, flood
-from dyna_nav.planning.potential import time_to_go, way_of
+from dyna_nav.planning.potential import time_to_go
+from dyna_nav.planning.ways import way_of
 from dyna_nav.world_model.kinematics import KinematicModel
 
 # Two rooms of 4 x 4 m and an aisle of 6 x 1.2 m between them.

@@ -8,8 +8,9 @@ from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import GoalTolerance
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
-from dyna_nav.planning.potential import time_to_go, way_of
+from dyna_nav.planning.potential import time_to_go
 from dyna_nav.planning.traffic import Traffic
+from dyna_nav.planning.ways import way_of
 
 SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 LATTICE = Lattice.of(SITE, MODEL, PotentialConfig())

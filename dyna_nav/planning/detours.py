@@ -3,7 +3,8 @@
 What a fleet sees of a few pallets changes all the time: their edges come and go, other sides come into view, what
 nobody has looked at for long is forgotten. A robot asks at once when something has come or gone beside its own way;
 what is far from it, or smaller than the cells that it is seen in, it takes up now and then. Whenever it asks, its new
-way also keeps out of the oncoming traffic of that moment.
+way also keeps out of the oncoming traffic of that moment; who is about to meet somebody that its way knows nothing of
+asks for that reason alone.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from scipy.spatial import KDTree
 
 from dyna_nav.planning.impasse import Impasses
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.potential import way_of
 from dyna_nav.planning.potential_store import PotentialStore
 from dyna_nav.planning.standing import ParkedRobots, StandingObstacles
 from dyna_nav.planning.traffic import Traffic
+from dyna_nav.planning.ways import way_of
 
 _REROUTE_PERIOD = 1.0  # shortest time between two looks at what has changed [s]
+_MEETING_PERIOD = 0.5  # and at who will meet whom [s]
 _LATER = 5.0  # after which a robot asks for what has changed elsewhere, or by little [s]
 _LITTLE = 0.08  # something that stands no farther from where something stood before has not come: a cell's diagonal [m]
 _LONGEST_GAP = 1.0  # after a longer pause nobody knows whether something has stood there all the time [s]
@@ -54,15 +56,19 @@ class Detours:
         self._asked: list[Future | None] = [None] * robots
         self._time = math.nan  # of the last look [s]
         self._looked = -math.inf  # for changes, last [s]
+        self._met = -math.inf  # it looked for who will meet whom, last [s]
         self._version = (0, 0, 0)  # of the standing obstacles, the parked robots and the impasses, then
         self._around = [_NOTHING] * robots  # points [k, 2] that each one's last detour leads around [m, map frame]
         self._when = np.full(robots, -math.inf)  # it was asked for [s]
         self._postponed = np.zeros(robots, bool)  # something has changed since
+        self._aware: list[set[int]] = [set() for _ in range(robots)]  # whose ways it keeps out of
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
         self.forget(robot)
         self._impasses.forget(robot)
+        for aware in self._aware:
+            aware.discard(robot)  # it drives elsewhere from now on
         if goal is not None:
             self._ask(robot, goal, self._in_the_way_of(robot))
 
@@ -96,6 +102,11 @@ class Detours:
             return
         self._standing.update(obstacles, elapsed)
         self._impasses.update(elapsed, poses, under_way, tries, fields)
+        if self._traffic is not None and now - self._met >= _MEETING_PERIOD:
+            self._met = now
+            for robot in map(int, np.flatnonzero(under_way)):
+                if self._is_free_to_ask(robot) and not self._traffic.meets(robot) <= self._aware[robot]:
+                    self._ask(robot, goals[robot], self._in_the_way_of(robot))
         version = self._standing.version, self._parked.version, self._impasses.version
         due = under_way & self._postponed & (now - self._when >= _LATER)
         if now - self._looked < _REROUTE_PERIOD or (version == self._version and not due.any()):
@@ -106,8 +117,7 @@ class Detours:
             self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
             if not self._postponed[robot]:
                 continue
-            asked = self._asked[robot]
-            if asked is not None and not asked.done():  # or none would ever come where things change faster than that
+            if not self._is_free_to_ask(robot):
                 continue
             later = now - self._when[robot] >= _LATER
             if later or self._beside_its_way(robot, obstacles, poses[robot], fields[robot]):
@@ -133,6 +143,11 @@ class Detours:
             if future is not None:
                 future.result()
 
+    def _is_free_to_ask(self, robot: int) -> bool:
+        """Whether it waits for no detour: or none would ever come where things change faster than that."""
+        asked = self._asked[robot]
+        return asked is None or asked.done()
+
     def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
         kept = robot if self._parked.parked[robot] else None  # who is parked is not in its own way
         closed = tuple(self._impasses.points(robot).ravel())
@@ -140,7 +155,8 @@ class Detours:
         flow = None if self._traffic is None else self._traffic.flow(robot)
         version = standing if flow is None else (*standing, "traffic", next(self._moments))
         self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, version)
-        self._around[robot] = obstacles
+        self._around[robot], self._postponed[robot] = obstacles, False
+        self._aware[robot] = set() if self._traffic is None else self._traffic.others(robot)
         self._when[robot] = -math.inf if math.isnan(self._time) else self._time  # before the first look
 
     def _beside_its_way(self, robot: int, obstacles: np.ndarray, pose: np.ndarray, field: np.ndarray) -> bool:

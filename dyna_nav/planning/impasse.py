@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.potential import way_of
+from dyna_nav.planning.ways import way_of
 
 _PATIENCE = 8.0  # time of trying without getting anywhere after which the place ahead is closed [s]
 _PROGRESS = 0.7  # a robot that is no farther from where it was has got nowhere, however much it turned [m]

@@ -21,7 +21,7 @@ from scipy.ndimage import distance_transform_edt
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.lattice import Lattice
 from dyna_nav.planning.one_lane import OneLane
-from dyna_nav.planning.potential import way_of
+from dyna_nav.planning.ways import way_of
 
 _PROGRESS = 0.3  # a robot that has come no farther than this has not got anywhere [m]
 _PERIOD = 0.5  # time between two looks at who is blocked [s]

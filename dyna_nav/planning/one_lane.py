@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from numba import njit
 
 from dyna_nav.planning.lattice import Lattice
+from dyna_nav.planning.ways import nearest
 
 _FORESIGHT = 20.0  # length of a way that is looked at [m]
 _BEFORE = 2.0  # so near to the stretch it is decided who waits; enough to stop [m]
@@ -51,15 +50,3 @@ class OneLane:
             if len(stretch) * self._resolution >= _SHORT and theirs[stretch[-1]] < theirs[stretch[0]]:
                 return mine[stretch], theirs[stretch]
         return mine[:0], theirs[:0]
-
-
-@njit(cache=True, nogil=True)
-def nearest(cells, others):
-    """For each of some cells [k, 2] the nearest of others [m, 2]: its distance [k] in cells, and which it is [k]."""
-    gap, which = np.full(len(cells), np.inf), np.zeros(len(cells), np.int64)
-    for i in range(len(cells)):
-        for j in range(len(others)):
-            apart = math.hypot(cells[i, 0] - others[j, 0], cells[i, 1] - others[j, 1])
-            if apart < gap[i]:
-                gap[i], which[i] = apart, j
-    return gap, which

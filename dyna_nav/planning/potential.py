@@ -175,33 +175,6 @@ def time_to_go(
 
 
 @njit(cache=True, nogil=True)
-def way_of(field, row, col):
-    """Cells [k, 2] (row, col) down a potential [rows, cols, headings] from a cell to where it is lowest."""
-    rows, cols, headings = field.shape
-    cells = np.empty((rows * cols, 2), np.int64)
-    count = 0
-    here = np.inf
-    while count < rows * cols:
-        cells[count] = row, col
-        count += 1
-        best, best_row, best_col = here, -1, -1
-        for dr in range(-1, 2):
-            for dc in range(-1, 2):
-                r, c = row + dr, col + dc
-                if r < 0 or c < 0 or r >= rows or c >= cols or (dr == 0 and dc == 0):
-                    continue
-                least = np.inf
-                for h in range(headings):
-                    least = min(least, field[r, c, h])
-                if least < best:
-                    best, best_row, best_col = least, r, c
-        if best_row < 0 or best >= UNREACHABLE:
-            break
-        row, col, here = best_row, best_col, best
-    return cells[:count]
-
-
-@njit(cache=True, nogil=True)
 def heading_position(yaw):
     """Where a heading [rad] lies among the lattice's (unevenly spaced) ones: lower index, share of the next."""
     angle = yaw % (2 * math.pi)

@@ -1,0 +1,49 @@
+"""Ways as cells of the lattice: down a potential, and where two of them come close to each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from dyna_nav.planning.potential import UNREACHABLE
+
+
+@njit(cache=True, nogil=True)
+def way_of(field, row, col):
+    """Cells [k, 2] (row, col) down a potential [rows, cols, headings] from a cell to where it is lowest."""
+    rows, cols, headings = field.shape
+    cells = np.empty((rows * cols, 2), np.int64)
+    count = 0
+    here = np.inf
+    while count < rows * cols:
+        cells[count] = row, col
+        count += 1
+        best, best_row, best_col = here, -1, -1
+        for dr in range(-1, 2):
+            for dc in range(-1, 2):
+                r, c = row + dr, col + dc
+                if r < 0 or c < 0 or r >= rows or c >= cols or (dr == 0 and dc == 0):
+                    continue
+                least = np.inf
+                for h in range(headings):
+                    least = min(least, field[r, c, h])
+                if least < best:
+                    best, best_row, best_col = least, r, c
+        if best_row < 0 or best >= UNREACHABLE:
+            break
+        row, col, here = best_row, best_col, best
+    return cells[:count]
+
+
+@njit(cache=True, nogil=True)
+def nearest(cells, others):
+    """For each of some cells [k, 2] the nearest of others [m, 2]: its distance [k] in cells, and which it is [k]."""
+    gap, which = np.full(len(cells), np.inf), np.zeros(len(cells), np.int64)
+    for i in range(len(cells)):
+        for j in range(len(others)):
+            apart = math.hypot(cells[i, 0] - others[j, 0], cells[i, 1] - others[j, 1])
+            if apart < gap[i]:
+                gap[i], which[i] = apart, j
+    return gap, which
