@@ -93,3 +93,86 @@ def test_driving_against_the_flow_costs_its_price_and_nothing_gets_cheaper(contr
     straight = 6.0 / MODEL.max_speed  # [s]; driving near walls costs more, against the flow it is added to that
     extra = against[(*here, 0)] - against[(*nearer, 0)] - driven
     assert extra == pytest.approx(contraflow * straight, rel=0.1, abs=1e-3)
+
+
+def corridor(width, shift=0.0):
+    """A corridor along x from 0 to 20 m with its right-hand wall (of who drives east) at y = 1 + shift [m]."""
+    height = 5.0
+    return hall(20, height, [(0, 0, 20, 1 + shift), (0, 1 + shift + width, 20, height)])
+
+
+def ways_after_they_took_notice(site, poses, goals, rounds=3):
+    """The ways [k, 2] (x, y [m]) of two robots that have led theirs past each other's, one after the other."""
+    lattice = Lattice.of(site, MODEL, PotentialConfig())
+    fields = np.stack([time_to_go(lattice, goal, MODEL, GoalTolerance(), PotentialConfig()) for goal in goals])
+    traffic = Traffic(lattice, MODEL.radius)
+    for k in range(2 * rounds):
+        traffic.update(np.array(poses), fields, BOTH)
+        robot = k % 2
+        flow = traffic.flow(robot)
+        fields[robot] = time_to_go(lattice, goals[robot], MODEL, GoalTolerance(), PotentialConfig(), flow=flow)
+    return [lattice.centres(way_of(fields[k], *lattice.cell_of(poses[k]))) for k in range(2)]
+
+
+@pytest.mark.parametrize("width", [2.2, 2.6, 3.0])
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.1, 0.15])  # against the cells of the lattice
+def test_two_that_meet_in_an_aisle_that_holds_two_each_keep_to_their_right_half(width, shift):
+    middle = 1.0 + shift + 0.5 * width
+    west, east = np.array([1.5, middle, 0.0]), np.array([18.5, middle, 0.0])
+    ways = ways_after_they_took_notice(corridor(width, shift), [west, east], [east, west])
+    eastward, westward = (way[(way[:, 0] > 8.0) & (way[:, 0] < 12.0), 1] for way in ways)
+    assert westward.min() - eastward.max() >= 2.0 * MODEL.radius
+    assert eastward.max() < middle < westward.min()
+    for lane in (eastward, westward):  # and nobody scrapes along the wall: at full speed the braking rule needs room
+        assert np.abs(lane - middle).max() <= 0.5 * width - MODEL.radius - 0.15
+
+
+def test_an_aisle_that_holds_one_is_one_lane():
+    site = corridor(1.3)
+    west, east = np.array([1.5, 1.65, 0.0]), np.array([18.5, 1.65, 0.0])
+    for way in ways_after_they_took_notice(site, [west, east], [east, west]):
+        np.testing.assert_allclose(way[(way[:, 0] > 8.0) & (way[:, 0] < 12.0), 1], 1.65, atol=0.15)
+
+
+WIDE = Lattice.of(corridor(2.6), MODEL, PotentialConfig())
+
+
+def meets(starts, goals):
+    """Whom each of some robots in a wide corridor, at x = starts on their way to x = goals [m], will meet."""
+    places = [[np.array([x, 2.3, 0.0]) for x in points] for points in (starts, goals)]
+    fields = np.stack([time_to_go(WIDE, goal, MODEL, GoalTolerance(), PotentialConfig()) for goal in places[1]])
+    traffic = Traffic(WIDE, MODEL.radius)
+    traffic.update(np.array(places[0]), fields, np.ones(len(starts), bool))
+    return [traffic.meets(robot) for robot in range(len(starts))]
+
+
+@pytest.mark.parametrize(
+    ("starts", "goals", "meet"),
+    [
+        ((2.0, 16.0), (18.0, 1.0), True),
+        ((12.0, 4.0), (18.0, 1.0), False),  # they have passed each other
+        ((2.0, 5.0), (15.0, 18.0), False),  # one behind the other
+        ((2.0, 16.0), (4.0, 14.0), False),  # neither drives so far
+        ((2.0, 18.0), (3.0, 1.0), False),  # the one has long arrived when the other comes
+    ],
+)
+def test_who_comes_towards_one_is_met(starts, goals, meet):
+    assert meets(starts, goals) == ([{1}, {0}] if meet else [set(), set()])
+
+
+def test_who_crosses_is_not_met_and_who_is_not_under_way_meets_nobody():
+    goals = [np.array([12.5, 4.2, 0.0]), np.array([12.5, 0.9, 0.0])]
+    traffic = traffic_of([np.array([12.5, 0.9, 0.0]), np.array([11.5, 4.2, 0.0])], [goals[0], np.array([13.5, 4.2, 0])])
+    assert not traffic.meets(0)
+    assert not traffic_of([WEST, EAST], [EAST, WEST], np.array([False, True])).meets(0)
+
+
+def test_two_that_meet_in_an_aisle_pass_each_other_without_slowing_down(drive_dyna2):
+    west, east = (1.5, 2.1, 0.0), (18.5, 2.1, np.pi)
+    run = drive_dyna2(2, site=corridor(2.2), poses=[west, east], goals=[(18.5, 2.1, 0.0), (1.5, 2.1, np.pi)])
+    slowest = np.inf
+    while run.fleet.pose[0, 0] < 14.0 and run.fleet.time < 30.0:
+        run.steps(1)
+        if run.fleet.pose[0, 0] > 4.0:
+            slowest = min(slowest, run.fleet.twist[:, 0].min())
+    assert slowest > 0.6 * MODEL.max_speed

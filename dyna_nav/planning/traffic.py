@@ -23,7 +23,7 @@ _BESIDE = 1.1  # who passes another nearer than this many diameters, from middle
 _MOST = 2.0  # robots that come towards one make driving there dearer, further ones no more: no gap is worth it
 _SPAN = 4  # cells before and behind from which the direction of a way is taken: single steps are coarse
 _GAP = 0.3  # between two that pass each other in an aisle, where it is wide enough for that [m]
-_LANE = 0.9  # share of the distance between two lanes that is left to the other one: cells are coarse
+_EDGE = 0.3  # over which driving grows dearer beside a lane: a sharp edge would fall on this cell or on that [m]
 _FORESIGHT = 12.0  # length of a robot's way on which it looks for others that it will meet [m]
 
 
@@ -32,7 +32,8 @@ class Traffic:
 
     def __init__(self, lattice: Lattice, radius: float):
         """radius of a robot [m]."""
-        self._lattice, self._radius, self._gap = lattice, radius / lattice.resolution, _GAP / lattice.resolution
+        self._lattice, self._radius = lattice, radius / lattice.resolution
+        self._gap, self._edge = _GAP / lattice.resolution, _EDGE / lattice.resolution
         self._foresight = round(_FORESIGHT / lattice.resolution)
         self._ways: dict[int, np.ndarray] = {}
         self._pose, self._fields = np.empty((0, 3)), np.empty(0)
@@ -62,7 +63,8 @@ class Traffic:
         flow = np.zeros((*self._lattice.clearance.shape, 2), np.float32)
         for other in others:
             way = self._way(other)
-            _add(way, *_lane(way, self._lattice.clearance, self._lattice.radius, self._radius, self._gap), flow)
+            lane = _lane(way, self._lattice.clearance, self._lattice.radius, self._radius, self._gap)
+            _add(way, *lane, self._edge, flow)
         flow /= np.maximum(np.hypot(flow[..., :1], flow[..., 1:]) / _MOST, 1.0)
         return flow
 
@@ -116,15 +118,16 @@ def _lane(way, clearance, least, radius, gap):
             right = max(0.5 * (room[0] - room[1]) + beside, 0.0)
             middle[k, 0] -= right * dx
             middle[k, 1] += right * dy
-            reach[k] = 2.0 * _LANE * beside
+            reach[k] = 2.0 * beside
     return middle, reach
 
 
 @njit(cache=True, nogil=True)
-def _add(way, middle, reach, flow):
+def _add(way, middle, reach, edge, flow):
     """Add the direction of a way, cells [k, 2] (row, col), to the flow [rows, cols, 2] within its lane.
 
-    middle [k, 2] and reach [k] of the lane in cells. Each cell gets the direction of the nearest part, once.
+    middle [k, 2] and reach [k] of the lane, and the width of its edge, in cells. Each cell gets the direction of the
+    nearest part, once, and on the edge a share of it.
     """
     rows, cols = flow.shape[0], flow.shape[1]
     nearest = np.full((rows, cols), np.inf, np.float32)
@@ -134,14 +137,15 @@ def _add(way, middle, reach, flow):
         for r in range(max(math.ceil(row - reach[k]), 0), min(math.floor(row + reach[k]) + 1, rows)):
             for c in range(max(math.ceil(col - reach[k]), 0), min(math.floor(col + reach[k]) + 1, cols)):
                 distance = math.hypot(r - row, c - col)
-                if distance <= reach[k] and distance < nearest[r, c]:
+                if distance < reach[k] and distance < nearest[r, c]:
                     nearest[r, c], step[r, c] = distance, k
     for r in range(rows):
         for c in range(cols):
             if step[r, c] >= 0:
                 dy, dx = _direction(way, step[r, c])
-                flow[r, c, 0] += dx
-                flow[r, c, 1] += dy
+                share = min((reach[step[r, c]] - nearest[r, c]) / edge, 1.0)
+                flow[r, c, 0] += share * dx
+                flow[r, c, 1] += share * dy
 
 
 @njit(cache=True, nogil=True)
