@@ -77,7 +77,7 @@ class Traffic:
 
     def _comes_towards(self, way: np.ndarray, theirs: np.ndarray) -> bool:
         """Whether the other one is still there, on its way [m, 2] back along a way [k, 2], when the robot comes."""
-        gap, there = nearest(way, theirs[: 2 * self._foresight])
+        gap, there = nearest(way, theirs[: self._foresight])
         here = np.flatnonzero(gap <= 2.0 * _BESIDE * self._radius)
         if not here.size or there[here[-1]] >= there[here[0]]:
             return False  # apart, across, or in the same direction

@@ -40,10 +40,13 @@ def way_of(field, row, col):
 @njit(cache=True, nogil=True)
 def nearest(cells, others):
     """For each of some cells [k, 2] the nearest of others [m, 2]: its distance [k] in cells, and which it is [k]."""
-    gap, which = np.full(len(cells), np.inf), np.zeros(len(cells), np.int64)
+    gap, which = np.empty(len(cells)), np.zeros(len(cells), np.int64)
     for i in range(len(cells)):
+        least = math.inf
         for j in range(len(others)):
-            apart = math.hypot(cells[i, 0] - others[j, 0], cells[i, 1] - others[j, 1])
-            if apart < gap[i]:
-                gap[i], which[i] = apart, j
+            rows, cols = float(cells[i, 0] - others[j, 0]), float(cells[i, 1] - others[j, 1])
+            apart = rows * rows + cols * cols  # its root takes longer than all else
+            if apart < least:
+                least, which[i] = apart, j
+        gap[i] = math.sqrt(least)
     return gap, which
