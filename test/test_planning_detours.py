@@ -25,13 +25,14 @@ ALL, NONE = np.ones(1, bool), np.zeros(1, bool)
 
 
 class Fleet:
-    """One robot's detours on the site; ``requests`` counts what was asked for."""
+    """Detours of one robot, or of some at the same place, on the site; ``requests`` counts what was asked for."""
 
-    def __init__(self, leads_on=lambda field, pose: True):
+    def __init__(self, leads_on=lambda field, pose: True, traffic=None, robots=1):
         lattice = Lattice.of(SITE, MODEL, PotentialConfig())
         self.store = PotentialStore(lattice, MODEL, GoalTolerance(), PotentialConfig())
-        self.detours = Detours(lattice, self.store, 1, MODEL.radius, leads_on)
-        self.fields = self.store.request(GOAL[0]).result()[None].copy()
+        self.detours = Detours(lattice, self.store, robots, MODEL.radius, leads_on, traffic)
+        self.fields = np.stack(robots * [self.store.request(GOAL[0]).result()])
+        self.goals = np.concatenate(robots * [GOAL])
         self.requests, request = [], self.store.request
         self.store.request = lambda *what: (self.requests.append(what), request(*what))[1]
         self.now = 0.0
@@ -39,8 +40,12 @@ class Fleet:
     def see(self, obstacles, seconds, under_way=ALL, stuck=False, waits=True):
         for _ in range(round(seconds / STEP)):
             self.now += STEP
-            poses = POSE + np.array([0.0 if stuck else 0.8 * (self.now // 5 % 2), 0.0, 0.0])
-            self.detours.look(obstacles, self.now, poses, GOAL, self.fields, under_way, under_way, waits=under_way)
+            poses = np.concatenate(len(self.goals) * [POSE]) + np.array(
+                [0.0 if stuck else 0.8 * (self.now // 5 % 2), 0.0, 0.0]
+            )
+            self.detours.look(
+                obstacles, self.now, poses, self.goals, self.fields, under_way, under_way, waits=under_way
+            )
             if waits:
                 self.detours.wait()
 
@@ -93,6 +98,70 @@ def test_a_change_soon_after_another_waits_its_turn(fleet_of):
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
     assert len(fleet.requests) == 1
     fleet.see(np.concatenate([PALLET, ANOTHER]), 0.5)
+    assert len(fleet.requests) == 2
+
+
+class OneComes:
+    """Traffic in which robot 1 comes towards robot 0."""
+
+    def meets(self, robot):
+        return {1}
+
+    def others(self, robot):
+        return {1}
+
+    def flow(self, robot):
+        return np.zeros((25, 70, 2), np.float32)
+
+
+def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhere(fleet_of):
+    fleet = fleet_of(traffic=OneComes())
+    fleet.see(np.empty((0, 2)), 5.0)
+    assert len(fleet.requests) == 1
+    fleet.take()
+    fleet.see(np.empty((0, 2)), 5.0)
+    assert len(fleet.requests) == 1
+    fleet.detours.drives_elsewhere(1)
+    fleet.see(np.empty((0, 2)), 5.0)
+    assert len(fleet.requests) == 2
+
+
+def test_nobody_asks_because_of_a_meeting_while_another_waits_for_its_way_out_of_one(fleet_of, monkeypatch):
+    fleet = fleet_of(traffic=OneComes(), robots=2)
+    slow, request = Future(), fleet.store.request
+    monkeypatch.setattr(fleet.store, "request", lambda *what: (fleet.requests.append(what), slow)[1])
+    fleet.see(np.empty((0, 2)), 2.0, under_way=np.ones(2, bool), waits=False)
+    assert len(fleet.requests) == 1
+    monkeypatch.setattr(fleet.store, "request", request)
+    slow.set_result(fleet.fields[0])
+    fleet.see(np.empty((0, 2)), 2.0, under_way=np.ones(2, bool), waits=False)
+    assert len(fleet.requests) == 2
+
+
+def test_who_has_not_got_what_it_asked_for_because_of_a_meeting_asks_at_once_around_a_pallet(fleet_of, monkeypatch):
+    fleet = fleet_of(traffic=OneComes())
+    never, request = Future(), fleet.store.request
+    monkeypatch.setattr(fleet.store, "request", lambda *what: (fleet.requests.append(what), never)[1])
+    monkeypatch.setattr(fleet.store, "withdraw", lambda future: None)
+    fleet.see(np.empty((0, 2)), 0.5, waits=False)
+    assert len(fleet.requests) == 1
+    monkeypatch.setattr(fleet.store, "request", request)
+    fleet.see(PALLET, 2.0, waits=False)
+    assert len(fleet.requests) == 2
+    assert len(fleet.requests[1][1])
+
+
+def test_a_pallet_that_comes_while_a_detour_is_computed_is_asked_for_soon_after_it(fleet_of, monkeypatch):
+    fleet = fleet_of()
+    slow, request = Future(), fleet.store.request
+    monkeypatch.setattr(fleet.store, "withdraw", lambda future: None)
+    monkeypatch.setattr(fleet.store, "request", lambda *what: (fleet.requests.append(what), slow)[1])
+    fleet.see(PALLET, 2.0, waits=False)
+    monkeypatch.setattr(fleet.store, "request", request)
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 1.8, waits=False)
+    assert len(fleet.requests) == 1
+    slow.set_result(fleet.fields[0])
+    fleet.see(np.concatenate([PALLET, ANOTHER]), 1.5)
     assert len(fleet.requests) == 2
 
 

@@ -4,12 +4,11 @@ What a fleet sees of a few pallets changes all the time: their edges come and go
 nobody has looked at for long is forgotten. A robot asks at once when something has come or gone beside its own way;
 what is far from it, or smaller than the cells that it is seen in, it takes up now and then. Whenever it asks, its new
 way also keeps out of the oncoming traffic of that moment; who is about to meet somebody that its way knows nothing of
-asks for that reason alone.
+asks for that reason alone, one robot after the other: two that asked at once would dodge each other's old ways.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,7 +24,6 @@ from dyna_nav.planning.traffic import Traffic
 from dyna_nav.planning.ways import way_of
 
 _REROUTE_PERIOD = 1.0  # shortest time between two looks at what has changed [s]
-_MEETING_PERIOD = 0.5  # and at who will meet whom [s]
 _LATER = 5.0  # after which a robot asks for what has changed elsewhere, or by little [s]
 _LITTLE = 0.08  # something that stands no farther from where something stood before has not come: a cell's diagonal [m]
 _LONGEST_GAP = 1.0  # after a longer pause nobody knows whether something has stood there all the time [s]
@@ -52,23 +50,21 @@ class Detours:
         self._store, self._standing = store, StandingObstacles(lattice)
         self._parked, self._impasses = ParkedRobots(robots, radius), Impasses(lattice, robots)
         self._lattice, self._leads_on, self._traffic = lattice, leads_on, traffic
-        self._moments = itertools.count()  # the traffic of one is not that of another
         self._asked: list[Future | None] = [None] * robots
         self._time = math.nan  # of the last look [s]
         self._looked = -math.inf  # for changes, last [s]
-        self._met = -math.inf  # it looked for who will meet whom, last [s]
-        self._version = (0, 0, 0)  # of the standing obstacles, the parked robots and the impasses, then
+        self._version: tuple | None = (0, 0, 0)  # of the standing obstacles, the parked robots and the impasses, then
         self._around = [_NOTHING] * robots  # points [k, 2] that each one's last detour leads around [m, map frame]
         self._when = np.full(robots, -math.inf)  # it was asked for [s]
         self._postponed = np.zeros(robots, bool)  # something has changed since
         self._aware: list[set[int]] = [set() for _ in range(robots)]  # whose ways it keeps out of
+        self._next = 0  # whose turn it is to look whom it meets
+        self._meeting: Future | None = None  # what was asked for that reason last
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
         self.forget(robot)
         self._impasses.forget(robot)
-        for aware in self._aware:
-            aware.discard(robot)  # it drives elsewhere from now on
         if goal is not None:
             self._ask(robot, goal, self._in_the_way_of(robot))
 
@@ -102,27 +98,38 @@ class Detours:
             return
         self._standing.update(obstacles, elapsed)
         self._impasses.update(elapsed, poses, under_way, tries, fields)
-        if self._traffic is not None and now - self._met >= _MEETING_PERIOD:
-            self._met = now
-            for robot in map(int, np.flatnonzero(under_way)):
-                if self._is_free_to_ask(robot) and not self._traffic.meets(robot) <= self._aware[robot]:
-                    self._ask(robot, goals[robot], self._in_the_way_of(robot))
         version = self._standing.version, self._parked.version, self._impasses.version
         due = under_way & self._postponed & (now - self._when >= _LATER)
-        if now - self._looked < _REROUTE_PERIOD or (version == self._version and not due.any()):
+        if now - self._looked >= _REROUTE_PERIOD and (version != self._version or due.any()):
+            self._looked, self._version = now, version
+            for robot in map(int, np.flatnonzero(under_way)):
+                self._look_around(robot, poses[robot], goals[robot], fields[robot])
+        self._look_ahead(goals, under_way)
+
+    def _look_around(self, robot: int, pose: np.ndarray, goal: np.ndarray, field: np.ndarray) -> None:
+        """Ask for a robot's detour if what stands in its way has changed; goal [3], else as in ``look``."""
+        obstacles = self._in_the_way_of(robot)
+        self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
+        if not self._postponed[robot]:
             return
-        self._looked, self._version = now, version
-        for robot in map(int, np.flatnonzero(under_way)):
-            obstacles = self._in_the_way_of(robot)
-            self._postponed[robot] = not np.array_equal(obstacles, self._around[robot])
-            if not self._postponed[robot]:
-                continue
-            if not self._is_free_to_ask(robot):
-                continue
-            later = now - self._when[robot] >= _LATER
-            if later or self._beside_its_way(robot, obstacles, poses[robot], fields[robot]):
-                self.forget(robot)
-                self._ask(robot, goals[robot], obstacles)
+        asked = self._asked[robot]
+        if asked is not None and not asked.done() and asked is not self._meeting:
+            self._version = None  # or none would ever come where things change faster than that; it is looked at again
+            return
+        later = self._time - self._when[robot] >= _LATER
+        if later or self._beside_its_way(robot, obstacles, pose, field):
+            self.forget(robot)
+            self._ask(robot, goal, obstacles)
+
+    def _look_ahead(self, goals: np.ndarray, under_way: np.ndarray) -> None:
+        """Ask for the detour of the next robot that will meet somebody whose way its own does not know, if any."""
+        if self._traffic is None or (self._meeting is not None and not self._meeting.done()):
+            return
+        robot, self._next = self._next, (self._next + 1) % len(under_way)
+        asks = under_way[robot] and self._asked[robot] is None
+        if asks and not self._traffic.meets(robot) <= self._aware[robot]:
+            self._ask(robot, goals[robot], self._in_the_way_of(robot))
+            self._meeting = self._asked[robot]
 
     def take(self, fields: np.ndarray, poses: np.ndarray, able: np.ndarray) -> None:
         """Write the detours that lead on into fields [robots, rows, cols, headings]; otherwise the old way stays.
@@ -136,6 +143,13 @@ class Detours:
             self._asked[robot] = None
             if future.exception() is None and self._leads_on(future.result(), poses[robot]):
                 fields[robot] = future.result()
+                if future is not self._meeting:
+                    self.drives_elsewhere(robot)
+
+    def drives_elsewhere(self, robot: int) -> None:
+        """A robot has a way that nobody's own keeps out of yet; one that it has because it met somebody is no other."""
+        for aware in self._aware:
+            aware.discard(robot)
 
     def wait(self) -> None:
         """Block until every detour that was asked for is there."""
@@ -143,18 +157,12 @@ class Detours:
             if future is not None:
                 future.result()
 
-    def _is_free_to_ask(self, robot: int) -> bool:
-        """Whether it waits for no detour: or none would ever come where things change faster than that."""
-        asked = self._asked[robot]
-        return asked is None or asked.done()
-
     def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
         kept = robot if self._parked.parked[robot] else None  # who is parked is not in its own way
         closed = tuple(self._impasses.points(robot).ravel())
         standing = (self._standing.version, self._parked.version, kept, closed) if len(obstacles) else ()
         flow = None if self._traffic is None else self._traffic.flow(robot)
-        version = standing if flow is None else (*standing, "traffic", next(self._moments))
-        self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, version)
+        self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, standing)
         self._around[robot], self._postponed[robot] = obstacles, False
         self._aware[robot] = set() if self._traffic is None else self._traffic.others(robot)
         self._when[robot] = -math.inf if math.isnan(self._time) else self._time  # before the first look

@@ -108,6 +108,10 @@ class Lattice:
         """Middles [k, 2] (map frame [m]) of cells [k, 2] (row, col)."""
         return (cells[:, ::-1] + 0.5) * self.resolution + self.origin
 
+    def holds_two(self, radius: float, gap: float) -> np.ndarray:
+        """bool [rows, cols]: in the middle of room for two robots of a radius that pass each other with a gap [m]."""
+        return self.clearance >= 2.0 * radius + 0.5 * gap
+
     def clearance_with(self, obstacles: np.ndarray) -> np.ndarray:
         """``clearance`` when obstacles [k, 2] (map frame [m]) stand there that are not in the map."""
         lowered, touched = self.fine.copy(), np.empty(self.fine.size, np.int64)

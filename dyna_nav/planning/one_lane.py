@@ -8,11 +8,12 @@ from itertools import combinations
 import numpy as np
 
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.ways import nearest
+from dyna_nav.planning.ways import stretches
 
 _FORESIGHT = 20.0  # length of a way that is looked at [m]
 _BEFORE = 2.0  # so near to the stretch it is decided who waits; enough to stop [m]
 _SHORT = 1.0  # what is shorter is passed in turn anyway [m]
+_NOWHERE = np.empty(0, np.int64)
 
 
 class OneLane:
@@ -21,7 +22,7 @@ class OneLane:
     def __init__(self, lattice: Lattice, radius: float, gap: float):
         """radius of a robot and gap between two that pass each other [m]."""
         self._resolution, self._radius = lattice.resolution, radius
-        self._narrow = lattice.clearance < 2.0 * radius + 0.5 * gap  # no room for two side by side
+        self._narrow = ~lattice.holds_two(radius, gap)
 
     def meetings(self, ways: dict[int, np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         """Who would have to wait now, for whom, and the stretch, cells [k, 2]; ways: what each has before it, likewise.
@@ -42,11 +43,8 @@ class OneLane:
 
         Its places [m], m = 0 if there is none, as cells counted along the one and (falling) along the other.
         """
-        narrow = np.flatnonzero(self._narrow[tuple(one.T)])
-        gap, there = nearest(one[narrow], other)
-        shared = gap * self._resolution < self._radius
-        mine, theirs = narrow[shared], there[shared]
-        for stretch in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(mine) > 1) + 1):
-            if len(stretch) * self._resolution >= _SHORT and theirs[stretch[-1]] < theirs[stretch[0]]:
-                return mine[stretch], theirs[stretch]
-        return mine[:0], theirs[:0]
+        narrow = self._narrow[tuple(one.T)]
+        for mine, theirs in stretches(one, other, self._radius / self._resolution, narrow):
+            if len(mine) * self._resolution >= _SHORT and theirs[-1] < theirs[0]:
+                return mine, theirs
+        return _NOWHERE, _NOWHERE

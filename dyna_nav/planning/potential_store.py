@@ -55,24 +55,32 @@ class PotentialStore:
     ) -> Future:
         """The potential of a goal pose [3] as a Future of float32 [rows, cols, headings].
 
-        ``version`` tells apart potentials of the same goal with different ``obstacles`` and ``flow``, which are those
-        of :func:`time_to_go`. Whoever wants it no longer may say so (``withdraw``). RuntimeError after ``close``.
+        ``obstacles`` and ``flow`` are those of :func:`time_to_go`; ``version`` tells apart potentials of the same goal
+        with different obstacles. The traffic of one moment is never that of another: what has a flow is not kept for
+        others. Whoever wants it no longer may say so (``withdraw``). RuntimeError after ``close``.
         """
         key = (*np.round(np.asarray(goal, float), 3).tolist(), version)
         with self._lock:
             if not self._end.alive:  # nobody would ever compute it
                 raise RuntimeError("the potential store is closed")
-            future = self._fields.get(key)
-            if future is None or future.cancelled():
-                future = self._fields[key] = Future()
-                order = _GOAL if obstacles is None and flow is None else _DETOUR
-                wanted = (np.array(goal, float), self._robot, self._tolerance, self._config, obstacles, flow)
-                self._waiting.put((order, next(self._number), future, wanted))
-                while len(self._fields) > self._capacity:
-                    self._fields.popitem(last=False)
-            self._fields.move_to_end(key)
+            if flow is not None:
+                future = self._queue(_DETOUR, goal, obstacles, flow)
+            else:
+                future = self._fields.get(key)
+                if future is None or future.cancelled():
+                    order = _GOAL if obstacles is None else _DETOUR
+                    future = self._fields[key] = self._queue(order, goal, obstacles, None)
+                    while len(self._fields) > self._capacity:
+                        self._fields.popitem(last=False)
+                self._fields.move_to_end(key)
             self._askers[future] = self._askers.get(future, 0) + 1
             return future
+
+    def _queue(self, order: int, goal: np.ndarray, obstacles: np.ndarray | None, flow: np.ndarray | None) -> Future:
+        future: Future = Future()
+        wanted = (np.array(goal, float), self._robot, self._tolerance, self._config, obstacles, flow)
+        self._waiting.put((order, next(self._number), future, wanted))
+        return future
 
     def withdraw(self, future: Future) -> None:
         """Take one request back: nobody computes it any more unless it was asked for by somebody else too."""

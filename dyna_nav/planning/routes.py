@@ -39,7 +39,7 @@ class Routes:
         """``dyna2`` is handed the potentials (its ``fields``)."""
         self._dyna2 = dyna2
         self._store = PotentialStore(lattice, model, tolerance, potential)
-        self._traffic = Traffic(lattice, model.radius)
+        self._traffic = Traffic(lattice, model.radius) if potential.contraflow > 0.0 else None
         self._detours = Detours(lattice, self._store, robots, model.radius, dyna2.leads_on, traffic=self._traffic)
         self._making_way = MakingWay(lattice, robots, model.radius, making_way)
         self.goal = np.full((robots, 3), np.nan)
@@ -82,6 +82,7 @@ class Routes:
             if future is not None and not self.ready[robot] and future.done() and future.exception() is None:
                 self._dyna2.fields[robot] = future.result()
                 self.ready[robot] = True
+                self._detours.drives_elsewhere(robot)
         self._detours.take(self._dyna2.fields, pose, self.ready & present)  # first the way on the map alone
         for robot in np.flatnonzero(self.ready & present):
             self.reachable[robot] = self._dyna2.reachable(robot, pose[robot])
@@ -111,7 +112,8 @@ class Routes:
         waits bool [robots]: stands by its own choice, to drive on when the others let it. Who makes way goes to its
         refuge as it was chosen.
         """
-        self._traffic.update(pose, self._dyna2.fields, self.ready & under_way)
+        if self._traffic is not None:
+            self._traffic.update(pose, self._dyna2.fields, self.ready & under_way)
         under_way = self.ready & under_way & ~self.makes_way
         self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, tries, waits)
 

@@ -1,12 +1,12 @@
 """Which way the others drive: their ways as a flow that it costs to drive against.
 
 Robots that meet head-on in an aisle lose more than a way around costs them, and each looks only a second ahead. A
-price on driving against the ways of the others, in the potential itself, has them choose another aisle, or another side
-of a wide one, before they meet, and lanes form by themselves (contraflow cost: Chen, Harabor, Li and Stuckey, Traffic
-flow optimisation for lifelong multi-agent path finding, AAAI 2024).
+price on driving against the ways of the others, in the potential itself, has them choose another aisle before they meet
+(contraflow cost: Chen, Harabor, Li and Stuckey, Traffic flow optimisation for lifelong multi-agent path finding, AAAI
+2024).
 
 Two that meet must not both dodge to the same side. Where an aisle holds two, everybody is therefore taken to drive in
-its right half, wherever in it the way leads: who keeps clear of that drives in its own right half.
+its right half: who keeps clear of that drives in its own right half.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ import numpy as np
 from numba import njit
 
 from dyna_nav.planning.lattice import Lattice
-from dyna_nav.planning.ways import nearest, way_of
+from dyna_nav.planning.potential import UNREACHABLE
+from dyna_nav.planning.ways import stretches, way_of
 
 _BESIDE = 1.1  # who passes another nearer than this many diameters, from middle to middle, hinders it
 _MOST = 2.0  # robots that come towards one make driving there dearer, further ones no more: no gap is worth it
-_SPAN = 4  # cells before and behind from which the direction of a way is taken: single steps are coarse
+_SPAN = 0.8  # before and behind, from which the direction of a way is taken: single steps are coarse [m]
 _GAP = 0.3  # between two that pass each other in an aisle, where it is wide enough for that [m]
+_LEAST_GAP = 0.2  # where two do not fit with so much between them an aisle is one lane [m]
 _EDGE = 0.3  # over which driving grows dearer beside a lane: a sharp edge would fall on this cell or on that [m]
+_VEER = 0.5  # of its way a robot moves aside at most: who stands on the left is not in the right half at once
+_HALL = 8.0  # radii of room on a side from which on there is no aisle
 _FORESIGHT = 12.0  # length of a robot's way on which it looks for others that it will meet [m]
 
 
@@ -32,28 +36,38 @@ class Traffic:
 
     def __init__(self, lattice: Lattice, radius: float):
         """radius of a robot [m]."""
-        self._lattice, self._radius = lattice, radius / lattice.resolution
-        self._gap, self._edge = _GAP / lattice.resolution, _EDGE / lattice.resolution
-        self._foresight = round(_FORESIGHT / lattice.resolution)
+        cells = 1.0 / lattice.resolution
+        self._lattice, self._radius, self._foresight = lattice, radius * cells, round(_FORESIGHT * cells)
+        self._holds_two = lattice.holds_two(radius, _LEAST_GAP)
+        self._gap, self._edge, self._span = _GAP * cells, _EDGE * cells, max(1, round(_SPAN * cells))
+        shape = lattice.clearance.shape
+        self._scratch = (
+            np.full(shape, np.inf, np.float32),
+            np.zeros(shape, np.int32),
+            np.zeros(shape[0] * shape[1], int),
+        )
         self._ways: dict[int, np.ndarray] = {}
+        self._lanes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._pose, self._fields = np.empty((0, 3)), np.empty(0)
-        self._under_way = np.empty(0, np.int64)
+        self._under_way: list[int] = []
 
     def update(self, pose: np.ndarray, fields: np.ndarray, under_way: np.ndarray) -> None:
         """Take in where the robots are: pose [robots, 3] (map frame; NaN: unknown).
 
-        fields [robots, rows, cols, headings]: the potential that each follows; under_way bool [robots]: has far to go.
+        fields [robots, rows, cols, headings]: the potential that each follows; under_way bool [robots]: has one, and
+        has not arrived.
         """
         self._ways.clear()
+        self._lanes.clear()
         self._pose, self._fields = pose, fields
-        self._under_way = np.flatnonzero(under_way & ~np.isnan(pose[:, 0]))
+        self._under_way = np.flatnonzero(under_way & ~np.isnan(pose[:, 0])).tolist()
 
     def others(self, robot: int) -> set[int]:
         """Who else is under way: those whose ways are in the flow."""
-        return set(self._under_way[self._under_way != robot].tolist())
+        return {other for other in self._under_way if other != robot}
 
     def flow(self, robot: int) -> np.ndarray | None:
-        """float32 [rows, cols, 2]: sum of the others' unit vectors along their ways; None when nobody else drives.
+        """float32 [rows, cols, 2]: sum (x, y) of the others' unit vectors along their ways; None when nobody is there.
 
         No vector is longer than _MOST.
         """
@@ -62,10 +76,9 @@ class Traffic:
             return None
         flow = np.zeros((*self._lattice.clearance.shape, 2), np.float32)
         for other in others:
-            way = self._way(other)
-            lane = _lane(way, self._lattice.clearance, self._lattice.radius, self._radius, self._gap)
-            _add(way, *lane, self._edge, flow)
-        flow /= np.maximum(np.hypot(flow[..., :1], flow[..., 1:]) / _MOST, 1.0)
+            _add(*self._lane(other), flow)
+        for other in others:
+            _bound(self._lane(other)[0], _MOST, flow)
         return flow
 
     def meets(self, robot: int) -> set[int]:
@@ -76,82 +89,127 @@ class Traffic:
         return {other for other in self.others(robot) if self._comes_towards(way, self._way(other))}
 
     def _comes_towards(self, way: np.ndarray, theirs: np.ndarray) -> bool:
-        """Whether the other one is still there, on its way [m, 2] back along a way [k, 2], when the robot comes."""
-        gap, there = nearest(way, theirs[: self._foresight])
-        here = np.flatnonzero(gap <= 2.0 * _BESIDE * self._radius)
-        if not here.size or there[here[-1]] >= there[here[0]]:
-            return False  # apart, across, or in the same direction
-        return here[0] <= there[here[0]] and here[-1] >= there[here[-1]]
+        """Whether another one, on its way, cells [m, 2], drives back along a way [k, 2] while the robot drives there.
+
+        Of a stretch that both have before them the robot comes to its beginning sooner, the other one to its end.
+        """
+        beside = stretches(way, theirs[: self._foresight], 2.0 * _BESIDE * self._radius)
+        return any(
+            there[-1] < there[0] and here[0] <= there[0] and here[-1] >= there[-1]  # neither has passed the other
+            for here, there in beside
+        )
 
     def _way(self, robot: int) -> np.ndarray:
         if robot not in self._ways:
             self._ways[robot] = way_of(self._fields[robot], *self._lattice.cell_of(self._pose[robot]))
         return self._ways[robot]
 
+    def _lane(self, robot: int) -> tuple[np.ndarray, np.ndarray]:
+        """A robot's lane: its cells [m, 2] (row, col) and the vector (x, y) in each of them [m, 2]."""
+        if robot not in self._lanes:
+            way, field = self._way(robot), self._fields[robot]
+            lane = _keep_right(way, field, self._holds_two, self._radius, self._gap, self._span)
+            self._lanes[robot] = _lane_of(way, *lane, self._edge, self._span, *self._scratch)
+        return self._lanes[robot]
+
 
 @njit(cache=True, nogil=True)
-def _lane(way, clearance, least, radius, gap):
-    """The lane of a way, cells [k, 2] (row, col): its middle [k, 2] and its reach to either side [k], in cells.
+def _keep_right(way, field, holds_two, radius, gap, span):
+    """The middle of the lane of a way, cells [k, 2] (row, col), at each of them [k, 2] and its reach to the sides [k].
 
-    Where two robots of a radius fit beside each other, with a gap where there is room for one (both in cells), that is
-    the way, moved to the right as far as the right one of two; elsewhere the way itself. clearance [rows, cols] of the
-    lattice; a robot's middle needs at least so much of it (both [m]).
+    That is the way itself, or where two robots of a radius fit beside each other, with a gap between them where there
+    is room for one, the right half of what they have. All in cells. field [rows, cols, headings]: the potential whose
+    way it is, it knows where a robot fits; holds_two bool [rows, cols]: the map has room for two around there.
     """
-    rows, cols = clearance.shape
-    middle, reach = way.astype(np.float64), np.full(way.shape[0], 2.0 * _BESIDE * radius)
-    room = np.empty(2)
-    for k in range(way.shape[0]):
-        dy, dx = _direction(way, k)
-        for side in range(2):  # to the right, to the left
+    rows, cols, headings = field.shape
+    count = way.shape[0]
+    middle, reach = way.astype(np.float64), np.full(count, 2.0 * _BESIDE * radius)
+    room = np.empty(2)  # to the right and to the left
+    for k in range(count):
+        dy, dx = _direction(way, k, span)
+        two = holds_two[way[k, 0], way[k, 1]]
+        for side in range(2):
             y, x = (-dx, dy) if side == 0 else (dx, -dy)
-            room[side] = 0.0
-            while room[side] < 4.0 * radius:
-                out = room[side] + 0.5
-                r, c = math.floor(way[k, 0] + out * y + 0.5), math.floor(way[k, 1] + out * x + 0.5)
-                if r < 0 or c < 0 or r >= rows or c >= cols or clearance[r, c] < least:
+            out = 0
+            while out < _HALL * radius:
+                r, c = math.floor(way[k, 0] + (out + 1) * y + 0.5), math.floor(way[k, 1] + (out + 1) * x + 0.5)
+                if r < 0 or c < 0 or r >= rows or c >= cols:
                     break
-                room[side] = out
-        width = room[0] + room[1]  # that a robot's middle can have
-        if width >= 2.0 * radius:
-            # what two leave free is shared by the gap between them and those to the walls
-            beside = min(radius + (width - 2.0 * radius) / 6.0, radius + 0.5 * gap)  # from the middle of the aisle
-            right = max(0.5 * (room[0] - room[1]) + beside, 0.0)
-            middle[k, 0] -= right * dx
-            middle[k, 1] += right * dy
-            reach[k] = 2.0 * beside
+                least = np.inf
+                for h in range(headings):
+                    least = min(least, field[r, c, h])
+                if least >= UNREACHABLE:
+                    break
+                out += 1
+                two = two or holds_two[r, c]
+            room[side] = out
+        width = room[0] + room[1]  # that the middle of a robot has
+        if not two or width < 2.0 * radius:
+            continue
+        # What two leave free is shared by the gap between them and those to the walls.
+        beside = min(radius + (width - 2.0 * radius) / 6.0, radius + 0.5 * gap)  # from the middle of the aisle
+        to_middle = 0.5 * (room[0] - room[1]) if max(room[0], room[1]) < _HALL * radius else 0.0
+        right = min(max(to_middle + beside, 0.0), room[0], 1.5 * beside, _VEER * k, _VEER * (count - 1 - k))
+        middle[k, 0] -= right * dx
+        middle[k, 1] += right * dy
+        reach[k] = 2.0 * beside
     return middle, reach
 
 
 @njit(cache=True, nogil=True)
-def _add(way, middle, reach, edge, flow):
-    """Add the direction of a way, cells [k, 2] (row, col), to the flow [rows, cols, 2] within its lane.
+def _lane_of(way, middle, reach, edge, span, apart, part, touched):
+    """Cells [m, 2] (row, col) of a lane and the direction (x, y) of its way in each of them [m, 2], float32.
 
-    middle [k, 2] and reach [k] of the lane, and the width of its edge, in cells. Each cell gets the direction of the
-    nearest part, once, and on the edge a share of it.
+    way [k, 2]; middle [k, 2] and reach [k] of the lane (:func:`_keep_right`) and the width of its edge, in cells. A
+    cell has the direction of the nearest part; towards the edge of the lane the vectors grow shorter. apart (all inf),
+    part and touched, of as many elements as the lattice has cells, are room to work in, and left as they were found.
     """
-    rows, cols = flow.shape[0], flow.shape[1]
-    nearest = np.full((rows, cols), np.inf, np.float32)
-    step = np.full((rows, cols), -1, np.int32)
+    rows, cols = apart.shape
+    count = 0
     for k in range(way.shape[0]):
         row, col = middle[k, 0], middle[k, 1]
         for r in range(max(math.ceil(row - reach[k]), 0), min(math.floor(row + reach[k]) + 1, rows)):
             for c in range(max(math.ceil(col - reach[k]), 0), min(math.floor(col + reach[k]) + 1, cols)):
                 distance = math.hypot(r - row, c - col)
-                if distance < reach[k] and distance < nearest[r, c]:
-                    nearest[r, c], step[r, c] = distance, k
-    for r in range(rows):
-        for c in range(cols):
-            if step[r, c] >= 0:
-                dy, dx = _direction(way, step[r, c])
-                share = min((reach[step[r, c]] - nearest[r, c]) / edge, 1.0)
-                flow[r, c, 0] += share * dx
-                flow[r, c, 1] += share * dy
+                if distance < reach[k] and distance < apart[r, c]:
+                    if apart[r, c] == np.inf:
+                        touched[count] = r * cols + c
+                        count += 1
+                    apart[r, c], part[r, c] = distance, k
+    cells, vectors = np.empty((count, 2), np.int64), np.empty((count, 2), np.float32)
+    for i in range(count):
+        r, c = touched[i] // cols, touched[i] % cols
+        k = part[r, c]
+        dy, dx = _direction(way, k, span)
+        share = min((reach[k] - apart[r, c]) / min(edge, 0.5 * reach[k]), 1.0)
+        cells[i, 0], cells[i, 1] = r, c
+        vectors[i, 0], vectors[i, 1] = share * dx, share * dy
+        apart[r, c] = np.inf
+    return cells, vectors
 
 
 @njit(cache=True, nogil=True)
-def _direction(way, k):
-    """Unit vector (rows, cols) along a way, cells [k, 2], at its k-th; zero where it does not move."""
-    behind, ahead = max(k - _SPAN, 0), min(k + _SPAN, way.shape[0] - 1)
+def _add(cells, vectors, flow):
+    """Add vectors [m, 2] to the flow [rows, cols, 2] in some of its cells [m, 2] (row, col)."""
+    for i in range(cells.shape[0]):
+        flow[cells[i, 0], cells[i, 1], 0] += vectors[i, 0]
+        flow[cells[i, 0], cells[i, 1], 1] += vectors[i, 1]
+
+
+@njit(cache=True, nogil=True)
+def _bound(cells, longest, flow):
+    """Shorten the vectors of a flow [rows, cols, 2] in some cells [m, 2] (row, col) that are longer than that."""
+    for i in range(cells.shape[0]):
+        vector = flow[cells[i, 0], cells[i, 1]]
+        length = math.hypot(vector[0], vector[1])
+        if length > longest:
+            vector *= np.float32(longest / length)
+
+
+@njit(cache=True, nogil=True)
+def _direction(way, k, span):
+    """Unit vector (rows, cols) along a way, cells [k, 2], over a span of cells around its k-th; zero for one cell."""
+    behind, ahead = max(k - span, 0), min(k + span, way.shape[0] - 1)
     dy, dx = way[ahead, 0] - way[behind, 0], way[ahead, 1] - way[behind, 1]
     length = math.hypot(dx, dy)
     return (dy / length, dx / length) if length > 0.0 else (0.0, 0.0)

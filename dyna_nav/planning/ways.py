@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numba import njit
@@ -37,8 +38,23 @@ def way_of(field, row, col):
     return cells[:count]
 
 
+def stretches(
+    one: np.ndarray, other: np.ndarray, within: float, only: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Where a way [k, 2] runs within some cells of another [m, 2]: its places, in order, and the nearest of the other.
+
+    Both count cells along their way; only bool [k]: the places that are asked for.
+    """
+    places = np.arange(len(one)) if only is None else np.flatnonzero(only)
+    gap, there = _nearest(one[places], other)
+    mine, theirs = places[gap <= within], there[gap <= within]
+    for part in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(mine) > 1) + 1):
+        if len(part):
+            yield mine[part], theirs[part]
+
+
 @njit(cache=True, nogil=True)
-def nearest(cells, others):
+def _nearest(cells, others):
     """For each of some cells [k, 2] the nearest of others [m, 2]: its distance [k] in cells, and which it is [k]."""
     gap, which = np.empty(len(cells)), np.zeros(len(cells), np.int64)
     for i in range(len(cells)):
