@@ -126,6 +126,17 @@ def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhe
     assert len(fleet.requests) == 2
 
 
+@pytest.mark.parametrize("met", [False, True])
+def test_a_way_around_a_pallet_is_another_one_to_the_others_and_one_out_of_a_meeting_is_not(fleet_of, monkeypatch, met):
+    fleet = fleet_of(traffic=OneComes()) if met else fleet_of()
+    told: list[int] = []
+    monkeypatch.setattr(fleet.detours, "drives_elsewhere", told.append)
+    fleet.see(np.empty((0, 2)) if met else PALLET, 3.0)
+    assert len(fleet.requests) == 1
+    fleet.take()
+    assert told == ([] if met else [0])
+
+
 def test_nobody_asks_because_of_a_meeting_while_another_waits_for_its_way_out_of_one(fleet_of, monkeypatch):
     fleet = fleet_of(traffic=OneComes(), robots=2)
     slow, request = Future(), fleet.store.request

@@ -11,6 +11,7 @@ from planning_worlds import MODEL, hall
 
 from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
+from dyna_nav.planning.making_way import MakingWayConfig
 from dyna_nav.planning.potential import time_to_go
 from dyna_nav.planning.traffic import Traffic
 from dyna_nav.planning.ways import way_of
@@ -19,6 +20,7 @@ SITE = hall(14, 5, [(3, 1.8, 11, 3.4)])  # a rack with an aisle on either side
 LATTICE = Lattice.of(SITE, MODEL, PotentialConfig())
 WEST, EAST = np.array([1.5, 0.9, 0.0]), np.array([12.5, 0.9, 0.0])
 BOTH = np.ones(2, bool)
+GAP = MakingWayConfig().gap
 
 
 def potential(goal, flow=None, **prices):
@@ -26,7 +28,7 @@ def potential(goal, flow=None, **prices):
 
 
 def traffic_of(poses, goals, under_way=None):
-    traffic = Traffic(LATTICE, MODEL.radius)
+    traffic = Traffic(LATTICE, MODEL.radius, GAP)
     fields = np.stack([potential(goal) for goal in goals])
     traffic.update(np.array(poses), fields, np.ones(len(poses), bool) if under_way is None else under_way)
     return traffic
@@ -58,7 +60,7 @@ def test_nobody_else_on_the_way_is_no_flow():
     assert traffic_of([WEST], [EAST]).flow(0) is None
     assert traffic_of([WEST, EAST], [EAST, WEST], np.array([True, False])).flow(0) is None
     assert traffic_of([WEST, np.full(3, np.nan)], [EAST, WEST]).flow(0) is None
-    assert Traffic(LATTICE, MODEL.radius).flow(0) is None  # before the first cycle
+    assert Traffic(LATTICE, MODEL.radius, GAP).flow(0) is None  # before the first cycle
 
 
 def test_who_would_meet_another_in_an_aisle_takes_the_other_one():
@@ -108,7 +110,7 @@ def ways_after_they_took_notice(site, poses, goals, rounds=3):
     """The ways [k, 2] (x, y [m]) of two robots that have led theirs past each other's, one after the other."""
     lattice = Lattice.of(site, MODEL, PotentialConfig())
     fields = np.stack([time_to_go(lattice, goal, MODEL, GoalTolerance(), PotentialConfig()) for goal in goals])
-    traffic = Traffic(lattice, MODEL.radius)
+    traffic = Traffic(lattice, MODEL.radius, GAP)
     for k in range(2 * rounds):
         traffic.update(np.array(poses), fields, BOTH)
         robot = k % 2
@@ -142,13 +144,20 @@ def test_an_aisle_that_holds_one_is_one_lane(width, shift):
     assert (flow[fits, col, 0] > 0.9).all()  # from wall to wall, for whoever comes the other way
 
 
-def flow_of(site, start, goal):
+def flow_of(site, start, goal, gap=GAP):
     """The flow of one robot on its way, for another one, and the lattice."""
     lattice = Lattice.of(site, MODEL, PotentialConfig())
     field = time_to_go(lattice, goal, MODEL, GoalTolerance(), PotentialConfig())
-    traffic = Traffic(lattice, MODEL.radius)
+    traffic = Traffic(lattice, MODEL.radius, gap)
     traffic.update(np.array([start, np.full(3, np.nan)]), np.stack([field, field]), BOTH)
     return traffic.flow(1), lattice
+
+
+def test_who_wants_a_wider_gap_takes_a_wider_aisle_for_one_lane():
+    places = np.array([[1.5, 2.1, 0.0], [18.5, 2.1, 0.0]])
+    for gap, oncoming in ((0.2, False), (1.0, True)):
+        flow, lattice = flow_of(corridor(2.2), *places, gap)
+        assert (flow[lattice.cell_of(np.array([10.0, 2.7]))][0] > 0.5) == oncoming
 
 
 @pytest.mark.parametrize("along", ["x", "y"])
@@ -179,7 +188,7 @@ def test_around_a_pallet_the_lane_is_where_there_is_room():
     site = corridor(3.0)
     lattice, (west, east) = Lattice.of(site, MODEL, PotentialConfig()), np.array([[1.5, middle, 0], [18.5, middle, 0]])
     field = time_to_go(lattice, east, MODEL, GoalTolerance(), PotentialConfig(), obstacles=pallet)
-    traffic = Traffic(lattice, MODEL.radius)
+    traffic = Traffic(lattice, MODEL.radius, GAP)
     traffic.update(np.array([west, np.full(3, np.nan)]), np.stack([field, field]), BOTH)
     way = lattice.centres(way_of(field, *lattice.cell_of(west)))
     beside = way[np.abs(way[:, 0] - 10.5) < 0.3]
@@ -201,7 +210,7 @@ def test_a_small_robot_s_way_is_dear_too():
     lattice = Lattice.of(corridor(0.5), small, PotentialConfig())
     places = np.array([[1.5, 1.25, 0.0], [18.5, 1.25, 0.0]])
     field = time_to_go(lattice, places[1], small, GoalTolerance(), PotentialConfig())
-    traffic = Traffic(lattice, small.radius)
+    traffic = Traffic(lattice, small.radius, GAP)
     traffic.update(np.array([places[0], np.full(3, np.nan)]), np.stack([field, field]), BOTH)
     assert np.hypot(*traffic.flow(1).reshape(-1, 2).T).max() > 0.9
 
@@ -213,7 +222,7 @@ def meets(starts, goals):
     """Whom each of some robots in a wide corridor, at x = starts on their way to x = goals [m], will meet."""
     places = [[np.array([x, 2.3, 0.0]) for x in points] for points in (starts, goals)]
     fields = np.stack([time_to_go(WIDE, goal, MODEL, GoalTolerance(), PotentialConfig()) for goal in places[1]])
-    traffic = Traffic(WIDE, MODEL.radius)
+    traffic = Traffic(WIDE, MODEL.radius, GAP)
     traffic.update(np.array(places[0]), fields, np.ones(len(starts), bool))
     return [traffic.meets(robot) for robot in range(len(starts))]
 
@@ -238,7 +247,7 @@ def test_who_crosses_is_not_met_and_who_is_not_under_way_meets_nobody():
     goals = [np.array([12.5, 4.2, 0.0]), np.array([13.5, 2.6, 0.0])]
     site = hall(14, 5)
     lattice = Lattice.of(site, MODEL, PotentialConfig())
-    traffic = Traffic(lattice, MODEL.radius)
+    traffic = Traffic(lattice, MODEL.radius, GAP)
     fields = np.stack([time_to_go(lattice, goal, MODEL, GoalTolerance(), PotentialConfig()) for goal in goals])
     traffic.update(np.array(crossing), fields, BOTH)
     assert not traffic.meets(0)
@@ -284,6 +293,18 @@ def test_two_that_meet_ask_one_after_the_other(drive_dyna2):
     asks = asks_of_a_meeting(drive_dyna2)
     assert [what[1][0] for what in asks] == [18.5, 1.5]
     assert asks[0][0] < asks[1][0]  # the second knows the first one's new way
+
+
+def test_the_others_are_told_when_a_robot_follows_another_potential(drive_dyna2, monkeypatch):
+    run = drive_dyna2(2)
+    detours, told = run.controller._routes._detours, []
+    monkeypatch.setattr(detours, "drives_elsewhere", told.append)
+    monkeypatch.setattr(detours, "take", lambda *arguments: None)  # those of goals and refuges, not of what is beside
+    run.steps(2)
+    assert sorted(told) == [0, 1]
+    run.assign(1, (1.5, 6.5, 0.0))
+    run.steps(2)
+    assert told[2:] == [1]
 
 
 def test_where_traffic_costs_nothing_nobody_asks_for_its_sake(drive_dyna2):

@@ -114,7 +114,7 @@ class Detours:
             return
         asked = self._asked[robot]
         if asked is not None and not asked.done() and asked is not self._meeting:
-            self._version = None  # or none would ever come where things change faster than that; it is looked at again
+            self._version = None  # look again: what is asked for comes first, or nothing would come while things change
             return
         later = self._time - self._when[robot] >= _LATER
         if later or self._beside_its_way(robot, obstacles, pose, field):

@@ -35,7 +35,9 @@ class MakingWayConfig:
         4.0, "time without progress after which robots in each other's way act [s]", minimum=0.5, maximum=600
     )
     near: float = parameter(1.2, "robots with a smaller gap are in each other's way [m]", minimum=0.1, maximum=10)
-    gap: float = parameter(0.2, "room between a refuge and the ways of the others [m]", minimum=0, maximum=5)
+    gap: float = parameter(
+        0.2, "room between two that pass each other, or a refuge and a way [m]", minimum=0, maximum=5
+    )
     longest: float = parameter(30.0, "longest time that a robot stays in a refuge [s]", minimum=1, maximum=3600)
     foresight: bool = parameter(
         True, "who would meet another in a stretch that holds one waits before it; otherwise one backs out of it"

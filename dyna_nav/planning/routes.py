@@ -39,7 +39,7 @@ class Routes:
         """``dyna2`` is handed the potentials (its ``fields``)."""
         self._dyna2 = dyna2
         self._store = PotentialStore(lattice, model, tolerance, potential)
-        self._traffic = Traffic(lattice, model.radius) if potential.contraflow > 0.0 else None
+        self._traffic = Traffic(lattice, model.radius, making_way.gap) if potential.contraflow > 0.0 else None
         self._detours = Detours(lattice, self._store, robots, model.radius, dyna2.leads_on, traffic=self._traffic)
         self._making_way = MakingWay(lattice, robots, model.radius, making_way)
         self.goal = np.full((robots, 3), np.nan)

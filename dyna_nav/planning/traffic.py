@@ -24,7 +24,6 @@ _BESIDE = 1.1  # who passes another nearer than this many diameters, from middle
 _MOST = 2.0  # robots that come towards one make driving there dearer, further ones no more: no gap is worth it
 _SPAN = 0.8  # before and behind, from which the direction of a way is taken: single steps are coarse [m]
 _GAP = 0.3  # between two that pass each other in an aisle, where it is wide enough for that [m]
-_LEAST_GAP = 0.2  # where two do not fit with so much between them an aisle is one lane [m]
 _EDGE = 0.3  # over which driving grows dearer beside a lane: a sharp edge would fall on this cell or on that [m]
 _VEER = 0.5  # of its way a robot moves aside at most: who stands on the left is not in the right half at once
 _HALL = 8.0  # radii of room on a side from which on there is no aisle
@@ -34,12 +33,12 @@ _FORESIGHT = 12.0  # length of a robot's way on which it looks for others that i
 class Traffic:
     """Where everybody is and drives to, as of this cycle; ways are followed only when somebody asks."""
 
-    def __init__(self, lattice: Lattice, radius: float):
-        """radius of a robot [m]."""
+    def __init__(self, lattice: Lattice, radius: float, gap: float):
+        """radius of a robot; gap without which two do not pass each other, and an aisle is one lane [m]."""
         cells = 1.0 / lattice.resolution
         self._lattice, self._radius, self._foresight = lattice, radius * cells, round(_FORESIGHT * cells)
-        self._holds_two = lattice.holds_two(radius, _LEAST_GAP)
-        self._gap, self._edge, self._span = _GAP * cells, _EDGE * cells, max(1, round(_SPAN * cells))
+        self._holds_two = lattice.holds_two(radius, gap)
+        self._gap, self._edge, self._span = max(gap, _GAP) * cells, _EDGE * cells, max(1, round(_SPAN * cells))
         shape = lattice.clearance.shape
         self._scratch = (
             np.full(shape, np.inf, np.float32),
@@ -161,8 +160,8 @@ def _lane_of(way, middle, reach, edge, span, apart, part, touched):
     """Cells [m, 2] (row, col) of a lane and the direction (x, y) of its way in each of them [m, 2], float32.
 
     way [k, 2]; middle [k, 2] and reach [k] of the lane (:func:`_keep_right`) and the width of its edge, in cells. A
-    cell has the direction of the nearest part; towards the edge of the lane the vectors grow shorter. apart (all inf),
-    part and touched, of as many elements as the lattice has cells, are room to work in, and left as they were found.
+    cell has the direction of the nearest part; towards the edge of the lane the vectors grow shorter. apart, part
+    and touched, of as many elements as the lattice has cells, are room to work in; apart is all inf, and left so.
     """
     rows, cols = apart.shape
     count = 0
