@@ -53,7 +53,7 @@ class Fleet:
         """Whether the robot follows another field now."""
         before = self.fields.copy()
         self.detours.wait()
-        self.detours.take(self.fields, POSE, able)
+        self.detours.take(self.fields, np.concatenate(len(self.goals) * [POSE]), able)
         return not np.array_equal(before, self.fields)
 
 
@@ -86,6 +86,8 @@ def test_who_gets_nowhere_is_led_around_the_place_ahead_until_it_has_another_goa
     (place,) = fleet.requests[-1][1]
     assert 0.4 < np.hypot(*(place - POSE[0, :2])) < 1.2
     assert fleet.take()
+    fleet.detours.go_on(0, GOAL[0])  # after it made way
+    np.testing.assert_array_equal(fleet.requests[-1][1], [place])
     fleet.detours.begin(0, GOAL[0])
     assert fleet.requests[-1][1] is None
 
@@ -113,6 +115,9 @@ class OneComes:
     def flow(self, robot):
         return np.zeros((25, 70, 2), np.float32)
 
+    def forget(self, robot):
+        pass
+
 
 def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhere(fleet_of):
     fleet = fleet_of(traffic=OneComes())
@@ -130,22 +135,31 @@ def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhe
 def test_a_way_around_a_pallet_is_another_one_to_the_others_and_one_out_of_a_meeting_is_not(fleet_of, monkeypatch, met):
     fleet = fleet_of(traffic=OneComes()) if met else fleet_of()
     told: list[int] = []
-    monkeypatch.setattr(fleet.detours, "drives_elsewhere", told.append)
+    monkeypatch.setattr(fleet.detours, "drives_elsewhere", lambda robot, known: told.append((robot, known)))
     fleet.see(np.empty((0, 2)) if met else PALLET, 3.0)
     assert len(fleet.requests) == 1
     fleet.take()
-    assert told == ([] if met else [0])
+    assert told == [(0, met)]
 
 
-def test_nobody_asks_because_of_a_meeting_while_another_waits_for_its_way_out_of_one(fleet_of, monkeypatch):
-    fleet = fleet_of(traffic=OneComes(), robots=2)
+@pytest.mark.parametrize("freed", ["taken", "withdrawn", "lost"])
+def test_nobody_asks_because_of_a_meeting_until_another_follows_its_way_out_of_one(fleet_of, monkeypatch, freed):
+    fleet, both = fleet_of(traffic=OneComes(), robots=2), np.ones(2, bool)
     slow, request = Future(), fleet.store.request
     monkeypatch.setattr(fleet.store, "request", lambda *what: (fleet.requests.append(what), slow)[1])
-    fleet.see(np.empty((0, 2)), 2.0, under_way=np.ones(2, bool), waits=False)
+    monkeypatch.setattr(fleet.store, "withdraw", lambda future: None)
+    fleet.see(np.empty((0, 2)), 2.0, under_way=both, waits=False)
     assert len(fleet.requests) == 1
     monkeypatch.setattr(fleet.store, "request", request)
-    slow.set_result(fleet.fields[0])
-    fleet.see(np.empty((0, 2)), 2.0, under_way=np.ones(2, bool), waits=False)
+    if freed != "withdrawn":  # else it may still be computed: nobody waits for that
+        slow.set_result(fleet.fields[0])
+    fleet.see(np.empty((0, 2)), 2.0, under_way=both, waits=False)
+    assert len(fleet.requests) == 1
+    if freed == "taken":
+        fleet.take(both)
+    elif freed == "withdrawn":
+        fleet.detours.forget(0)
+    fleet.see(np.empty((0, 2)), 1.0, under_way=np.array([freed != "lost", True]), waits=False)
     assert len(fleet.requests) == 2
 
 
@@ -207,6 +221,25 @@ def test_who_has_arrived_asks_for_none_and_who_sets_off_later_has_one_at_once(fl
     fleet.see(PALLET, 5.0, under_way=NONE)
     assert not fleet.requests
     fleet.detours.begin(0, GOAL[0])
+    assert fleet.take()
+
+
+def test_who_has_no_way_yet_when_something_changes_asks_when_it_has_one(fleet_of):
+    fleet = fleet_of()
+    fleet.see(PALLET, 3.0, under_way=NONE)
+    fleet.see(PALLET, 5.0)
+    assert len(fleet.requests) == 1
+
+
+def test_a_refuge_is_driven_to_around_what_stands_and_through_the_traffic(fleet_of):
+    fleet = fleet_of(traffic=OneComes())
+    fleet.detours.retreat(0, GOAL[0])
+    assert not fleet.requests
+    fleet.see(PALLET, 3.0, under_way=NONE)
+    fleet.detours.retreat(0, GOAL[0])
+    _, obstacles, flow, _ = fleet.requests[-1]
+    assert len(obstacles)
+    assert flow is None
     assert fleet.take()
 
 
@@ -291,7 +324,7 @@ def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
             routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, ~none, none)
         routes._making_way.refuge[0] = np.nan
         routes._making_way.update = lambda *given: [0]
-        routes.make_way(4.0, poses, none)
+        routes.make_way(4.0, poses, none, ~none)
         routes.wait()
         routes.take(poses)
     finally:

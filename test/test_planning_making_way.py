@@ -15,7 +15,7 @@ from scipy import ndimage
 from dyna_nav.mdp import GoalTolerance
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
 from dyna_nav.planning.lattice import Lattice, PotentialConfig
-from dyna_nav.planning.making_way import MakingWay, MakingWayConfig, flood
+from dyna_nav.planning.making_way import MakingWay, MakingWayConfig, flood, mark
 from dyna_nav.planning.potential import time_to_go
 from dyna_nav.planning.ways import way_of
 from dyna_nav.world_model.kinematics import KinematicModel
@@ -38,7 +38,8 @@ class Blocked:
                 for goal in goals
             ]
         )
-        self.under_way = np.ones(len(poses), bool)
+        self.under_way, self.comes = np.ones(len(poses), bool), np.ones(len(poses), bool)
+        self.clearance = self.lattice.clearance
         self.making_way = MakingWay(self.lattice, len(poses), MODEL.radius, config)
         self.now = 0.0
 
@@ -47,7 +48,9 @@ class Blocked:
         changed, end = [], self.now + seconds
         while self.now < end - 1e-9:
             self.now += 0.1
-            changed += self.making_way.update(self.now, self.pose, self.under_way, self.fields)
+            changed += self.making_way.update(
+                self.now, self.pose, self.under_way, self.comes, self.fields, lambda: self.clearance
+            )
         return changed
 
 
@@ -67,7 +70,7 @@ def test_a_group_that_has_nowhere_to_go_is_looked_at_once_in_a_while_and_not_all
     floods = []
     monkeypatch.setattr("dyna_nav.planning.making_way.flood", lambda *place: floods.append(place) or flood(*place))
     assert run.after(5.5 * CONFIG.patience) == []
-    assert len(floods) == 2 * 5
+    assert len(floods) == 2 * 2 * 5  # each of the two, with what stands in the way and without
 
 
 def test_it_comes_back_when_the_other_has_passed():
@@ -171,6 +174,42 @@ def test_without_foresight_nobody_waits_before_the_stretch():
     assert run.after(1.0) == []
 
 
+BESIDE = hall(14, 4, [(4, 0, 10, 0.7), (4, 3.3, 10, 4)])  # an aisle of 2.6 m
+
+
+def test_nobody_is_sent_to_where_a_pallet_stands():
+    meeting = [(7.0, 2.6, 0.0), (7.9, 2.6, math.pi)], [(12.5, 2.6, 0.0), (1.5, 2.6, math.pi)]
+    run = Blocked(*meeting, site=BESIDE)
+    pallet = np.array([(x, y) for x in np.arange(6.0, 8.01, 0.1) for y in np.arange(0.7, 1.81, 0.1)])
+    assert run.after(CONFIG.patience + 0.6)
+    (robot,) = np.flatnonzero(run.making_way.making_way)
+    assert np.hypot(*(pallet - run.making_way.refuge[robot, :2]).T).min() < MODEL.radius  # there is the nearest room
+    run = Blocked(*meeting, site=BESIDE)
+    run.clearance = run.lattice.clearance_with(pallet)
+    assert run.after(CONFIG.patience + 0.6)
+    (robot,) = np.flatnonzero(run.making_way.making_way)
+    assert np.hypot(*(pallet - run.making_way.refuge[robot, :2]).T).min() > MODEL.radius
+
+
+def test_two_that_wait_for_the_same_one_do_so_at_different_places():
+    run = Blocked([(2.6, 2.2, 0.0), (2.2, 1.4, 0.0), (7.0, 2.0, math.pi)], [RIGHT, RIGHT, LEFT])
+    assert sorted(run.after(0.2)) == [0, 1]
+    first, second = run.making_way.refuge[:2, :2]
+    assert np.hypot(*(first - second)) > 2 * MODEL.radius
+
+
+@pytest.mark.parametrize("held", ["stopped", "lost"])
+def test_who_is_held_up_on_its_way_out_is_waited_for_until_it_is_taken_for_gone(held):
+    run = Blocked([(2.6, 2.0, 0.0), (7.0, 2.0, math.pi)], [RIGHT, LEFT])
+    assert run.after(0.2) == [0]
+    run.under_way[1] = False
+    if held == "lost":
+        run.pose[1] = np.nan
+    assert run.after(3.0) == []
+    run.comes[1] = False
+    assert run.after(1.0) == [0]
+
+
 def test_a_new_goal_ends_the_retreat():
     run = Blocked([(5.0, 2.0, 0.0), (5.9, 2.0, math.pi)], [RIGHT, LEFT])
     run.after(CONFIG.patience + 1.0)
@@ -198,22 +237,38 @@ def test_two_that_meet_in_a_narrow_aisle_both_arrive_without_a_touch():
     assert least_gap(np.concatenate(way)) > 2 * MODEL.radius
 
 
-@settings(max_examples=50)
-@given(seed=st.integers(0, 10_000), share=st.floats(0.1, 0.6))
-def test_a_flood_reaches_what_is_connected_by_ways_of_the_length_it_says(seed, share):
+@settings(max_examples=100)
+@given(seed=st.integers(0, 10_000), share=st.floats(0.1, 0.6), rare=st.floats(0.0, 0.1))
+def test_a_flood_finds_the_nearest_clear_cell_that_is_connected_and_a_way_of_that_length(seed, share, rare):
     rng = np.random.default_rng(seed)
-    passable = rng.random((12, 15)) > share
+    passable, clear = rng.random((12, 15)) > share, rng.random((12, 15)) < rare
     passable[3, 4] = True
-    distance, before = flood(passable, 3, 4)
-    connected = ndimage.label(passable, np.ones((3, 3)))[0]
-    np.testing.assert_array_equal(np.isfinite(distance), connected == connected[3, 4])
-    for cell in np.flatnonzero(np.isfinite(distance)):
-        length, here = 0.0, cell
-        while before[here] >= 0:
-            (r, c), (br, bc) = divmod(here, 15), divmod(before[here], 15)
-            length, here = length + math.hypot(r - br, c - bc), before[here]
-        assert here == 3 * 15 + 4
-        assert length == pytest.approx(distance.flat[cell])
+    way, length = flood(passable, clear, 3, 4)
+    regions = ndimage.label(passable, np.ones((3, 3)))[0]
+    connected = regions == regions[3, 4]
+    if not (clear & connected).any():
+        assert len(way) == 0
+        assert math.isinf(length)
+        return
+    cells = np.stack(np.divmod(way, 15), axis=1)
+    steps = np.diff(cells, axis=0)
+    assert (np.abs(steps).max(axis=1) == 1).all() if len(steps) else True
+    assert tuple(cells[-1]) == (3, 4)
+    assert clear[tuple(cells[0])]
+    assert passable[tuple(cells.T)].all()
+    assert length == pytest.approx(np.hypot(*steps.T).sum())
+    alone = np.zeros((*clear.shape, *clear.shape), bool)
+    alone[np.nonzero(clear) * 2] = True
+    assert length == min(flood(passable, alone[row, col], 3, 4)[1] for row, col in np.argwhere(clear & connected))
+
+
+@given(seed=st.integers(0, 10_000), reach=st.floats(0.0, 6.0))
+def test_what_is_marked_is_nearer_than_the_reach_also_beyond_the_edge(seed, reach):
+    places, near = np.random.default_rng(seed).uniform(-5.0, 20.0, (4, 2)), np.zeros((12, 15), bool)
+    mark(near, places, reach)
+    gaps = np.hypot(*(np.indices(near.shape)[:, None] - places.T[:, :, None, None]))
+    away = np.abs(gaps - reach).min(axis=0) > 1e-9
+    np.testing.assert_array_equal(near[away], (gaps < reach).any(axis=0)[away])
 
 
 def test_the_way_down_a_potential_ends_at_its_goal():

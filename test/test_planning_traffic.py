@@ -307,6 +307,27 @@ def test_the_others_are_told_when_a_robot_follows_another_potential(drive_dyna2,
     assert told[2:] == [1]
 
 
+def test_a_robot_that_is_parked_or_has_broken_down_is_no_traffic(drive_dyna2, monkeypatch):
+    run = drive_dyna2(3)
+    routes, seen = run.controller._routes, []
+    monkeypatch.setattr(routes._traffic, "update", lambda pose, fields, under_way: seen.append(under_way.tolist()))
+    run.steps(2)
+    assert seen[-1] == [True, True, True]
+    monkeypatch.setattr(run.controller._broken_down, "update", lambda *arguments: None)
+    run.controller._broken_down.robots[1] = routes._detours.parked[2] = True
+    run.steps(1)
+    assert seen[-1] == [True, False, False]
+
+
+def test_a_robot_that_follows_another_potential_is_met_elsewhere_in_the_same_cycle():
+    goals = np.array([WEST, EAST])
+    traffic = traffic_of([EAST, WEST], goals)
+    assert traffic.meets(0) == {1}
+    traffic._fields[1] = potential(WEST)  # it stays
+    traffic.forget(1)
+    assert traffic.meets(0) == set()
+
+
 def test_where_traffic_costs_nothing_nobody_asks_for_its_sake(drive_dyna2):
     config = replace(LOCKSTEP, potential=PotentialConfig(contraflow=0.0))
     assert not asks_of_a_meeting(drive_dyna2, config)

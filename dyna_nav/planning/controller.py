@@ -221,10 +221,11 @@ class Dyna2Controller:
     def _find_ways(self, state: FleetState, now: float) -> None:
         """Ask for the ways that the next cycles [s] will follow: to refuges, and around what stands."""
         able = (state.planned | state.fallback) & ~self._broken_down.robots
-        self._routes.make_way(now, state.pose, able)
+        under_way = ~self._goals.arrived & ~self._broken_down.robots
+        self._routes.make_way(now, state.pose, able, under_way)
         tries = able & ~self._held
         waits = (tries & (self._sent[:, 0] <= 0.0)) | self._routes.makes_way
-        self._routes.lead_around(self._live.obstacles, now, state.pose, ~self._goals.arrived, tries, waits)
+        self._routes.lead_around(self._live.obstacles, now, state.pose, under_way, tries, waits)
 
     def _why_it_stands(self, robot: int, present: np.ndarray, found: Assessment, state: FleetState, plan: Plan) -> str:
         """Why a robot with a goal stands by order of the planner; "" when it does not."""

@@ -59,17 +59,40 @@ class Detours:
         self._postponed = np.zeros(robots, bool)  # something has changed since
         self._aware: list[set[int]] = [set() for _ in range(robots)]  # whose ways it keeps out of
         self._next = 0  # whose turn it is to look whom it meets
-        self._meeting: Future | None = None  # what was asked for that reason last
+        self._meeting: int | None = None  # who has asked for that reason, and waits for its way
+
+    @property
+    def parked(self) -> np.ndarray:
+        """bool [robots]: stands, and not because it waits for others."""
+        return self._parked.parked
+
+    def clearance(self) -> np.ndarray:
+        """That of the lattice [rows, cols], with what stands and is not in the map [m]."""
+        return self._standing.clearance()
 
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
-        self.forget(robot)
         self._impasses.forget(robot)
+        self.forget(robot)
         if goal is not None:
             self._ask(robot, goal, self._in_the_way_of(robot))
 
+    def go_on(self, robot: int, goal: np.ndarray) -> None:
+        """Begin a robot's way to the goal pose [3] that it had before it made way: where it got stuck stays closed."""
+        self.forget(robot)
+        self._ask(robot, goal, self._in_the_way_of(robot))
+
+    def retreat(self, robot: int, refuge: np.ndarray) -> None:
+        """Begin a robot's way to a refuge [3], around what stands in the way; the traffic is what it flees from."""
+        self.forget(robot)
+        obstacles = self._in_the_way_of(robot)
+        if len(obstacles):
+            self._ask(robot, refuge, obstacles, keeps_out=False)
+
     def forget(self, robot: int) -> None:
         """The robot's detour is no longer wanted."""
+        if self._meeting == robot:
+            self._meeting = None
         self._around[robot], self._postponed[robot] = _NOTHING, False
         future, self._asked[robot] = self._asked[robot], None
         if future is not None:
@@ -102,9 +125,10 @@ class Detours:
         due = under_way & self._postponed & (now - self._when >= _LATER)
         if now - self._looked >= _REROUTE_PERIOD and (version != self._version or due.any()):
             self._looked, self._version = now, version
+            self._postponed |= ~under_way  # who has no way yet looks when it has one
             for robot in map(int, np.flatnonzero(under_way)):
                 self._look_around(robot, poses[robot], goals[robot], fields[robot])
-        self._look_ahead(goals, under_way)
+        self._look_ahead(goals, under_way & ~np.isnan(poses[:, 0]))
 
     def _look_around(self, robot: int, pose: np.ndarray, goal: np.ndarray, field: np.ndarray) -> None:
         """Ask for a robot's detour if what stands in its way has changed; goal [3], else as in ``look``."""
@@ -113,7 +137,7 @@ class Detours:
         if not self._postponed[robot]:
             return
         asked = self._asked[robot]
-        if asked is not None and not asked.done() and asked is not self._meeting:
+        if asked is not None and not asked.done() and robot != self._meeting:
             self._version = None  # look again: what is asked for comes first, or nothing would come while things change
             return
         later = self._time - self._when[robot] >= _LATER
@@ -122,34 +146,44 @@ class Detours:
             self._ask(robot, goal, obstacles)
 
     def _look_ahead(self, goals: np.ndarray, under_way: np.ndarray) -> None:
-        """Ask for the detour of the next robot that will meet somebody whose way its own does not know, if any."""
-        if self._traffic is None or (self._meeting is not None and not self._meeting.done()):
+        """Ask for the detour of the next robot that will meet somebody whose way its own does not know, if any.
+
+        under_way bool [robots]: knows where it is and wants a detour.
+        """
+        if self._traffic is None or (self._meeting is not None and under_way[self._meeting]):
             return
         robot, self._next = self._next, (self._next + 1) % len(under_way)
         asks = under_way[robot] and self._asked[robot] is None
         if asks and not self._traffic.meets(robot) <= self._aware[robot]:
             self._ask(robot, goals[robot], self._in_the_way_of(robot))
-            self._meeting = self._asked[robot]
+            self._meeting = robot
 
     def take(self, fields: np.ndarray, poses: np.ndarray, able: np.ndarray) -> None:
         """Write the detours that lead on into fields [robots, rows, cols, headings]; otherwise the old way stays.
 
         poses [robots, 3]; able bool [robots]: knows where it is and follows a way already.
         """
-        for robot in np.flatnonzero(able):
+        for robot in map(int, np.flatnonzero(able)):
             future = self._asked[robot]
             if future is None or not future.done():
                 continue
-            self._asked[robot] = None
+            met, self._asked[robot] = robot == self._meeting, None
+            if met:
+                self._meeting = None
             if future.exception() is None and self._leads_on(future.result(), poses[robot]):
                 fields[robot] = future.result()
-                if future is not self._meeting:
-                    self.drives_elsewhere(robot)
+                self.drives_elsewhere(robot, known=met)
 
-    def drives_elsewhere(self, robot: int) -> None:
-        """A robot has a way that nobody's own keeps out of yet; one that it has because it met somebody is no other."""
-        for aware in self._aware:
-            aware.discard(robot)
+    def drives_elsewhere(self, robot: int, known: bool = False) -> None:
+        """A robot follows another potential; known: because it met somebody, and for the others that is no other way.
+
+        Otherwise nobody's own way keeps out of its new one yet.
+        """
+        if self._traffic is not None:
+            self._traffic.forget(robot)
+        if not known:
+            for aware in self._aware:
+                aware.discard(robot)
 
     def wait(self) -> None:
         """Block until every detour that was asked for is there."""
@@ -157,14 +191,16 @@ class Detours:
             if future is not None:
                 future.result()
 
-    def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray) -> None:
+    def _ask(self, robot: int, goal: np.ndarray, obstacles: np.ndarray, keeps_out: bool = True) -> None:
+        """Ask for a robot's way to a goal [3] around obstacles [k, 2], which keeps out of the traffic or does not."""
+        traffic = self._traffic if keeps_out else None
         kept = robot if self._parked.parked[robot] else None  # who is parked is not in its own way
         closed = tuple(self._impasses.points(robot).ravel())
         standing = (self._standing.version, self._parked.version, kept, closed) if len(obstacles) else ()
-        flow = None if self._traffic is None else self._traffic.flow(robot)
+        flow = None if traffic is None else traffic.flow(robot)
         self._asked[robot] = self._store.request(goal, obstacles if len(obstacles) else None, flow, standing)
         self._around[robot], self._postponed[robot] = obstacles, False
-        self._aware[robot] = set() if self._traffic is None else self._traffic.others(robot)
+        self._aware[robot] = set() if traffic is None else traffic.others(robot)
         self._when[robot] = -math.inf if math.isnan(self._time) else self._time  # before the first look
 
     def _beside_its_way(self, robot: int, obstacles: np.ndarray, pose: np.ndarray, field: np.ndarray) -> bool:

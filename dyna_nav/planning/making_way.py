@@ -12,11 +12,11 @@ through it (one_lane.py) waits in a refuge before it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import distance_transform_edt
 
 from dyna_nav.parameters import parameter
 from dyna_nav.planning.lattice import Lattice
@@ -57,11 +57,11 @@ class _Retreat:
 
 
 @njit(cache=True, nogil=True)
-def flood(passable, row, col):
-    """Way from one cell to all others that can be reached through passable cells [rows, cols], eight neighbours each.
+def flood(passable, clear, row, col):
+    """The nearest clear cell to a start, through passable cells (bool [rows, cols] both), eight neighbours each.
 
-    Returns distance [rows, cols] in cells (inf: out of reach; the start need not be passable) and the flat index of the
-    cell before it (-1: none).
+    Returns the way there as flat indices [k], from that cell back to the start, which need not be passable, and its
+    length in cells; none, and inf, when no clear cell can be reached.
     """
     rows, cols = passable.shape
     distance = np.full((rows, cols), np.inf)
@@ -70,10 +70,16 @@ def flood(passable, row, col):
     distance[row, col] = 0.0
     queue[0] = row * cols + col
     head, tail = 0, 1
+    least, found = np.inf, -1
     while head < tail:
         cell = queue[head]
         head += 1
         r, c = cell // cols, cell % cols
+        # No cell that is still queued was reached in fewer steps, and no step is longer than a diagonal.
+        if distance[r, c] > math.sqrt(2.0) * least:
+            break
+        if clear[r, c] and distance[r, c] < least:
+            least, found = distance[r, c], cell
         for k in range(8):  # straight neighbours first
             dr = (0, 0, 1, -1, 1, 1, -1, -1)[k]
             dc = (1, -1, 0, 0, 1, -1, 1, -1)[k]
@@ -83,7 +89,25 @@ def flood(passable, row, col):
                 before[nr * cols + nc] = cell
                 queue[tail] = nr * cols + nc
                 tail += 1
-    return distance, before
+    way = np.empty(rows * cols, np.int64)
+    length = 0
+    while found >= 0:
+        way[length] = found
+        length += 1
+        found = before[found]
+    return way[:length].copy(), least
+
+
+@njit(cache=True, nogil=True)
+def mark(near, places, reach):
+    """Mark the cells of near, bool [rows, cols], closer than reach to one of places [k, 2] (row, col); all in cells."""
+    rows, cols = near.shape
+    for k in range(places.shape[0]):
+        row, col = places[k, 0], places[k, 1]
+        for r in range(max(math.ceil(row - reach), 0), min(math.floor(row + reach) + 1, rows)):
+            for c in range(max(math.ceil(col - reach), 0), min(math.floor(col + reach) + 1, cols)):
+                if (r - row) ** 2 + (c - col) ** 2 < reach * reach:
+                    near[r, c] = True
 
 
 class MakingWay:
@@ -115,11 +139,20 @@ class MakingWay:
         self._retreats.pop(robot, None)
         self.refuge[robot] = self._anchor[robot] = np.nan
 
-    def update(self, now: float, pose: np.ndarray, under_way: np.ndarray, fields: np.ndarray) -> list[int]:
+    def update(
+        self,
+        now: float,
+        pose: np.ndarray,
+        under_way: np.ndarray,
+        comes: np.ndarray,
+        fields: np.ndarray,
+        clearance: Callable[[], np.ndarray],
+    ) -> list[int]:
         """Look at who is blocked; returns the robots whose refuge has changed.
 
-        now [s]; pose [robots, 3] (NaN: unknown); under_way bool [robots]: drives to goal or refuge; fields [robots,
-        rows, cols, headings]: the potential that each of these follows.
+        now [s]; pose [robots, 3] (NaN: unknown); under_way bool [robots]: drives to goal or refuge; comes bool
+        [robots]: will, as soon as it can; fields [robots, rows, cols, headings]: the potential that each of these
+        follows; clearance: that of the lattice [rows, cols], with what stands and is not in the map.
         """
         moved = ~(np.hypot(*(pose[:, :2] - self._anchor).T) <= _PROGRESS)  # NaN: nothing is known yet
         begin = moved | ~under_way
@@ -134,40 +167,49 @@ class MakingWay:
                 ways[robot] = way_of(fields[robot], *self._lattice.cell_of(pose[robot]))
             return ways[robot]
 
-        changed = self._release(now, pose, under_way, way)
+        changed = self._release(now, pose, under_way, comes, way)
         if self._config.foresight:
-            changed += self._keep_out(now, pose, under_way, way)
+            changed += self._keep_out(now, pose, under_way, way, clearance)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
-            changed += self._send_one_away(now, group, group, pose, way, _NOWHERE)
+            room = clearance() >= self._lattice.radius
+            gone = self._send_one_away(now, group, group, pose, way, _NOWHERE, room)
+            if not gone:  # better to where something stands that may go than nowhere
+                gone = self._send_one_away(now, group, group, pose, way, _NOWHERE, self._passable)
+            changed += gone
             self._since[group] = now  # the others wait and see; or nobody has anywhere to go yet
         return changed
 
-    def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
+    def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way, clearance) -> list[int]:
         """Let who would meet another robot in a stretch that holds one wait before it."""
         changed: list[int] = []
         drives = [int(robot) for robot in np.flatnonzero(under_way & ~self.making_way & ~np.isnan(pose[:, 0]))]
         for waits, goes, stretch in self._one_lane.meetings({robot: way(robot) for robot in drives}):
             if waits not in self._impatient and not self.making_way[[waits, goes]].any():
-                gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch)
+                room = clearance() >= self._lattice.radius
+                gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch, room)
                 if gone:
                     self._since[[waits, goes]] = now  # the other drives through first
                 changed += gone
         return changed
 
-    def _release(self, now: float, pose: np.ndarray, under_way: np.ndarray, way) -> list[int]:
+    def _release(
+        self, now: float, pose: np.ndarray, under_way: np.ndarray, comes: np.ndarray, way: Callable[[int], np.ndarray]
+    ) -> list[int]:
         """End the retreats that nobody needs any more, and those that have lasted too long."""
+
+        def hinders(retreat: _Retreat, other: int) -> bool:
+            if self.making_way[other] or not comes[other]:
+                return False
+            held = np.isnan(pose[other, 0]) or not under_way[other]  # for now; nobody is let go into its way for that
+            return bool(held or retreat.touched[tuple(way(other).T)].any())
+
         over = []
         for robot, retreat in self._retreats.items():
             waited = now - retreat.since > self._config.longest
-            hinders = any(
-                under_way[other] and not self.making_way[other] and retreat.touched[tuple(way(other).T)].any()
-                for other in retreat.waits_for
-                if not np.isnan(pose[other, 0])
-            )
             if waited:
                 self._impatient.add(robot)
-            if waited or not hinders:
+            if waited or not any(hinders(retreat, other) for other in retreat.waits_for):
                 over.append(robot)
         for robot in over:
             self._end(robot)
@@ -197,48 +239,55 @@ class MakingWay:
         return groups
 
     def _send_one_away(
-        self, now: float, able: list[int], group: list[int], pose: np.ndarray, way, stretch: np.ndarray
+        self,
+        now: float,
+        able: list[int],
+        group: list[int],
+        pose: np.ndarray,
+        way: Callable[[int], np.ndarray],
+        stretch: np.ndarray,
+        room: np.ndarray,
     ) -> list[int]:
         """Of the able in a group, the one with the shortest way to a refuge gets it; nobody when there is none.
 
-        It stays there until the others need neither its retreat nor the stretch, cells [k, 2].
+        It stays there until the others need neither its retreat nor the stretch, cells [k, 2]. room bool [rows, cols]:
+        where a robot's centre may be if it is alone.
         """
-        best, chosen = math.inf, None
+        cols = room.shape[1]
+        least, chosen = math.inf, None
         for robot in able:
             others = [other for other in group if other != robot]
-            clear = self._away_from(np.concatenate([way(other) for other in others]))
-            passable = self._passable & self._clear_of_robots(robot, pose)
-            distance, before = flood(passable, *self._lattice.cell_of(pose[robot]))
-            distance[~clear] = np.inf
-            cell = int(np.argmin(distance))
-            if distance.flat[cell] < best:
-                best, chosen = distance.flat[cell], (robot, others, cell, before)
+            clear = ~self._beside(np.concatenate([way(other) for other in others]), self._refuges_but_of(robot))
+            retreat, length = flood(self._free_of_robots(room, robot, pose), clear, *self._lattice.cell_of(pose[robot]))
+            if length < least:
+                least, chosen = length, (robot, others, np.stack(np.divmod(retreat, cols), axis=1))
         if chosen is None:
             return []
-        robot, others, cell, before = chosen
-        row, col = divmod(cell, self._passable.shape[1])
-        ((x, y),) = self._lattice.centres(np.array([[row, col]]))
-        retreat = []
-        while cell >= 0:
-            retreat.append(divmod(cell, self._passable.shape[1]))
-            cell = int(before[cell])
-        self._retreats[robot] = _Retreat(now, tuple(others), ~self._away_from(np.concatenate([retreat, stretch])))
+        robot, others, retreat = chosen
+        ((x, y),) = self._lattice.centres(retreat[:1])
+        self._retreats[robot] = _Retreat(now, tuple(others), self._beside(retreat, stretch))
         self.refuge[robot] = x, y, math.atan2(y - pose[robot, 1], x - pose[robot, 0])
         return [robot]
 
-    def _away_from(self, cells: np.ndarray) -> np.ndarray:
-        """bool [rows, cols]: farther from all the cells [k, 2] than two robots and the gap between them."""
-        taken = np.zeros(self._passable.shape, bool)
-        taken[tuple(cells.T)] = True
-        return distance_transform_edt(~taken) * self._lattice.resolution >= 2 * self._radius + self._config.gap
+    def _beside(self, *cells: np.ndarray) -> np.ndarray:
+        """bool [rows, cols]: nearer to any of the cells [k, 2] than two robots and the gap between them."""
+        near = np.zeros(self._passable.shape, bool)
+        mark(near, np.concatenate(cells).astype(float), self._cells(2 * self._radius + self._config.gap))
+        return near
 
-    def _clear_of_robots(self, robot: int, pose: np.ndarray) -> np.ndarray:
-        """bool [rows, cols]: where a robot's centre does not touch any other robot."""
-        rows, cols = self._passable.shape
-        y, x = np.ogrid[:rows, :cols]
-        clear = np.ones((rows, cols), bool)
-        for other in np.flatnonzero(~np.isnan(pose[:, 0])):
-            if other != robot:
-                col, row = (pose[other, :2] - self._lattice.origin) / self._lattice.resolution - 0.5
-                clear &= (x - col) ** 2 + (y - row) ** 2 >= (2 * self._radius / self._lattice.resolution) ** 2
-        return clear
+    def _refuges_but_of(self, robot: int) -> np.ndarray:
+        """Cells [k, 2] to which all others that make way drive."""
+        others = [other for other in self._retreats if other != robot]
+        return np.array([self._lattice.cell_of(self.refuge[other]) for other in others], np.int64).reshape(-1, 2)
+
+    def _free_of_robots(self, room: np.ndarray, robot: int, pose: np.ndarray) -> np.ndarray:
+        """bool [rows, cols]: where there is room and a robot's centre does not touch any other robot."""
+        others = np.delete(pose[:, :2], robot, axis=0)
+        others = others[~np.isnan(others[:, 0])]
+        taken = np.zeros(room.shape, bool)
+        places = (others - self._lattice.origin)[:, ::-1] / self._lattice.resolution - 0.5
+        mark(taken, np.ascontiguousarray(places), self._cells(2 * self._radius))
+        return room & ~taken
+
+    def _cells(self, length: float) -> float:
+        return length / self._lattice.resolution

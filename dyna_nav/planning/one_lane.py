@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import numpy as np
 
@@ -31,12 +30,21 @@ class OneLane:
         waiting: one of them backs out.
         """
         ahead = {robot: way[: round(_FORESIGHT / self._resolution)] for robot, way in ways.items() if len(way)}
-        for one, other in combinations(ahead, 2):
+        for one, other in self._close(ahead):
             mine, theirs = self._shared(ahead[one], ahead[other])
             if len(mine) and max(mine[0], theirs[-1]) > 0:
                 (_, goes), (left, waits) = sorted([(mine[0], one), (theirs[-1], other)])
                 if left * self._resolution <= _BEFORE:
                     yield waits, goes, ahead[one][mine]
+
+    def _close(self, ways: dict[int, np.ndarray]) -> Iterator[tuple[int, int]]:
+        """Pairs whose ways [k, 2] may come within a radius of each other; of a large fleet these are few."""
+        robots, reach = list(ways), self._radius / self._resolution
+        lowest = np.array([way.min(axis=0) for way in ways.values()]).reshape(-1, 2) - reach
+        highest = np.array([way.max(axis=0) for way in ways.values()]).reshape(-1, 2)
+        below = (lowest[:, None] <= highest[None]).all(axis=2)
+        for first, second in np.argwhere(np.triu(below & below.T, k=1)):
+            yield robots[first], robots[second]
 
     def _shared(self, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The first narrow stretch in which two ways [k, 2] lead towards each other.

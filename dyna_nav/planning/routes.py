@@ -87,15 +87,20 @@ class Routes:
         for robot in np.flatnonzero(self.ready & present):
             self.reachable[robot] = self._dyna2.reachable(robot, pose[robot])
 
-    def make_way(self, now: float, pose: np.ndarray, under_way: np.ndarray) -> None:
+    def make_way(self, now: float, pose: np.ndarray, able: np.ndarray, under_way: np.ndarray) -> None:
         """Send robots that block each other to refuges, and on to their goals when that has helped.
 
-        now [s]; pose [robots, 3]; under_way bool [robots]: drives to its goal or refuge.
+        now [s]; pose [robots, 3]; able bool [robots]: drives to its goal or refuge; under_way bool [robots]: has not
+        arrived and has not broken down.
         """
-        for robot in self._making_way.update(now, pose, under_way, self._dyna2.fields):
+        comes = under_way & ~np.isnan(self.goal[:, 0]) & ~self._detours.parked
+        fields, clearance = self._dyna2.fields, self._detours.clearance
+        for robot in self._making_way.update(now, pose, able, comes, fields, clearance):
             self._ask(robot)
-            if not self.makes_way[robot]:  # on to its goal, around what has come to stand in the way meanwhile
-                self._detours.begin(robot, self.goal[robot])
+            if self.makes_way[robot]:
+                self._detours.retreat(robot, self.target[robot])
+            else:
+                self._detours.go_on(robot, self.goal[robot])
 
     def lead_around(
         self,
@@ -108,12 +113,12 @@ class Routes:
     ) -> None:
         """Ask for detours around what stands in the way: obstacles [k, 2] (map frame [m]) as seen now [s].
 
-        pose [robots, 3]; under_way bool [robots]: has not arrived; tries bool [robots]: drives, and nobody holds it;
+        pose [robots, 3]; under_way bool [robots]: has not arrived and has not broken down; tries bool [robots]: drives, and nobody holds it;
         waits bool [robots]: stands by its own choice, to drive on when the others let it. Who makes way goes to its
         refuge as it was chosen.
         """
         if self._traffic is not None:
-            self._traffic.update(pose, self._dyna2.fields, self.ready & under_way)
+            self._traffic.update(pose, self._dyna2.fields, self.ready & under_way & ~self._detours.parked)
         under_way = self.ready & under_way & ~self.makes_way
         self._detours.look(obstacles, now, pose, self.goal, self._dyna2.fields, under_way, tries, waits)
 

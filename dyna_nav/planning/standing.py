@@ -34,8 +34,16 @@ class StandingObstacles:
         self._lattice = lattice
         self._evidence = np.zeros(lattice.clearance.shape, np.float32)  # [s]
         self._standing = np.zeros(lattice.clearance.shape, bool)
+        self._clearance: np.ndarray | None = None  # of the lattice with the points; None: not computed yet
         self.points: np.ndarray | None = None
         self.version = 0
+
+    def clearance(self) -> np.ndarray:
+        """That of the lattice [rows, cols], with what stands in it [m]."""
+        if self._clearance is None:
+            lattice = self._lattice
+            self._clearance = lattice.clearance if self.points is None else lattice.clearance_with(self.points)
+        return self._clearance
 
     def update(self, obstacles: np.ndarray, elapsed: float) -> bool:
         """Take the obstacles [k, 2] (map frame [m]) seen now, ``elapsed`` seconds after the last ones.
@@ -55,6 +63,7 @@ class StandingObstacles:
             return False
         self._standing = standing
         self.points = obstacles[standing[row, col]] if standing[row, col].any() else None
+        self._clearance = None
         self.version += 1
         return True
 

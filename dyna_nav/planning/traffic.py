@@ -53,13 +53,18 @@ class Traffic:
     def update(self, pose: np.ndarray, fields: np.ndarray, under_way: np.ndarray) -> None:
         """Take in where the robots are: pose [robots, 3] (map frame; NaN: unknown).
 
-        fields [robots, rows, cols, headings]: the potential that each follows; under_way bool [robots]: has one, and
-        has not arrived.
+        fields [robots, rows, cols, headings]: the potential that each follows; under_way bool [robots]: has one, has
+        not arrived, and will drive.
         """
         self._ways.clear()
         self._lanes.clear()
         self._pose, self._fields = pose, fields
         self._under_way = np.flatnonzero(under_way & ~np.isnan(pose[:, 0])).tolist()
+
+    def forget(self, robot: int) -> None:
+        """A robot follows another potential than when the others last asked."""
+        self._ways.pop(robot, None)
+        self._lanes.pop(robot, None)
 
     def others(self, robot: int) -> set[int]:
         """Who else is under way: those whose ways are in the flow."""
