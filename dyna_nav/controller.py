@@ -42,7 +42,10 @@ class Controller(Protocol):
     """Drives a fleet: one command per robot and step of 0.1 s."""
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
-        """Begin a run on a site with a number of robots; forget everything of the last run."""
+        """Begin a run on a site with a number of robots; forget everything of the last run.
+
+        Who needs no ``model`` (radius and limits of the robots) can leave that argument out.
+        """
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         """Give robot a goal pose [3] (x, y, yaw; map frame), or none. Raises ValueError for a goal it cannot serve."""
@@ -80,6 +83,12 @@ def make_controller(target: str, label: str = "", remedy: str = "", **options: A
     return controller
 
 
+def reset(controller: Controller, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
+    """Begin a run of a controller; one whose ``reset`` takes three arguments is not told the robots' model."""
+    told, signature = (site, robots, rng, model), _signature(controller.reset)
+    controller.reset(*(told if signature is None or _takes(signature, told) else told[:3]))
+
+
 def look_here() -> None:
     """Let modules be found in the current folder as well."""
     if os.getcwd() not in sys.path:
@@ -92,6 +101,15 @@ def _signature(made: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(made)
     except ValueError:
         return None
+
+
+def _takes(signature: inspect.Signature, arguments: tuple) -> bool:
+    """Whether a call with these arguments fits."""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def _found(target: str, label: str, remedy: str) -> Callable[..., Any]:

@@ -53,7 +53,7 @@ def rows(path):
 
 def test_it_writes_summary_table_and_plots(small, tmp_path, capsys):
     standing = "idle=evaluation_worlds:Standing"
-    wanted = ("--json", tmp_path / "e.json", "--trips-table", tmp_path / "e.csv", "--plots", tmp_path / "plots")
+    wanted = ("--json", tmp_path / "e.json", "--plots", tmp_path / "plots")  # the table beside the summary
     both = ("--controllers", f"{LINE},{standing}")
     assert evaluate("--scenario", small, *both, "--seeds", "1-2", "--jobs", 1, *wanted) == 0
     summary = json.loads((tmp_path / "e.json").read_text())
@@ -117,7 +117,9 @@ def test_processes_change_nothing_but_the_time_it_takes(small, tmp_path):
         (["--controllers", "bad=evaluation_worlds:Complex"], "not an array [1, 2]: its numbers are complex"),
         (["--controllers", "bad=.worlds:Class"], "controller 'bad' cannot be used: it must be named as module:Class"),
         (["--controllers", "bad=builtins:dict"], "controller 'bad' has no method reset"),
-        (["--json", "e.csv", "--trips-table", "./e.csv"], "--json and --trips-table both name e.csv"),
+        (["--json", "e.csv", "--trips-table", "./e.csv"], "summary and table of trips would both be e.csv"),
+        (["--json", "e.csv"], "summary and table of trips would both be e.csv"),
+        (["--json", "/"], "/ cannot be written: it is a folder"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json"),
         (["--json", "/proc/out.json"], "/proc/out.json cannot be written"),
         (["--trips-table", "/"], "/ cannot be written: it is a folder"),

@@ -282,7 +282,29 @@ def test_a_walker_who_hits_a_standing_robot_is_not_the_robots_fault():
     result = drive(drawn, Standing(), trip_config=TripConfig(12.0, 1.0))
     figures = summarise([result])["controllers"]["tested"]
     assert figures["people_hit_standing"] == 1
+    assert sum(trip.collisions for trip in result.trips) == 0  # nor in the differences, which are of trips
     assert figures["people_hit_moving"] == figures["collisions"] == figures["near_misses"] == 0
+
+
+class TakesNoModel(Standing):
+    """Has no use for the limits of the robots."""
+
+    def reset(self, site, robots, rng):
+        self.robots = robots
+
+
+class TakesAnything(Standing):
+    """Has no arguments by name."""
+
+    def reset(self, *told):
+        assert len(told) == 4
+        self.robots = told[1]
+
+
+@pytest.mark.parametrize("kind", [TakesNoModel, TakesAnything])
+def test_a_controller_may_leave_out_the_model_of_the_robots(kind):
+    result = drive(course(ACROSS, robots=1, trips=1), kind(), trip_config=TripConfig(2.0, 1.0))
+    assert len(result.trips) == 1
 
 
 def test_stops_are_counted_once_with_their_duration():

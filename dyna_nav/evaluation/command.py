@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trips", type=count, metavar="N", help="trips per seed, of all robots (the scenario's)")
     parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8 or 3 (default: the scenario's)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
-    parser.add_argument("--json", default="", metavar="FILE", help="write the summary")
-    parser.add_argument("--trips-table", default="", metavar="FILE", help="write one row per trip (csv)")
+    parser.add_argument("--json", default="", metavar="FILE", help="write the summary, and one row per trip beside it (FILE with .csv)")
+    parser.add_argument("--trips-table", default="", metavar="FILE", help="write one row per trip (csv) here")
     parser.add_argument("--plots", default="", metavar="DIR", help="write plots (png)")
 
 
@@ -65,11 +65,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     scenario = overridden(loaded, arguments.robots, arguments.trips, arguments.map or arguments.site)
     seeds = arguments.seeds or [scenario.seed]
     # What cannot be run or written is said before anything starts.
-    files = [Path(file) for file in (arguments.json, arguments.trips_table) if file]
+    summary_file, trips_file = _files(arguments.json, arguments.trips_table)
+    files = [file for file in (summary_file, trips_file) if file]
     for file in files:
         check_writable(file)
     if len({file.resolve() for file in files}) < len(files):
-        raise ValueError(f"--json and --trips-table both name {files[0]}; give each a file of its own")
+        raise ValueError(f"summary and table of trips would both be {files[0]}; give --json and --trips-table a file each")
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 
@@ -91,10 +92,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         print(tables.text(summary))
         command = shlex.join(["dyna-nav", *sys.argv[1:]])
         described = tables.described(scenario, site, seeds, command, len(results), asked)
-        if arguments.json:
-            tables.write_json(Path(arguments.json), described | summary)
-        if arguments.trips_table:
-            tables.write_trips(Path(arguments.trips_table), results)
+        if summary_file:
+            tables.write_json(summary_file, described | summary)
+        if trips_file:
+            tables.write_trips(trips_file, results)
 
     try:
         with EvaluationProgress(asked, scenario.trips) as progress:
@@ -115,6 +116,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         for path in draw_all(Path(arguments.plots), site, results, scenario.name):
             print(f"{path}: written")
     return 0
+
+
+def _files(summary: str, trips: str) -> tuple[Path | None, Path | None]:
+    """Where the summary and the table of trips go, if anywhere; the table beside the summary unless it is named."""
+    file = Path(summary) if summary else None
+    beside = file.with_suffix(".csv") if file and file.name else None
+    return file, Path(trips) if trips else beside
 
 
 def _say(line: str) -> None:

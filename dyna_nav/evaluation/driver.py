@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from dyna_nav.controller import Controller, Observation
+from dyna_nav.controller import Controller, Observation, reset
 from dyna_nav.mdp import RobotModel
 from dyna_nav.site import Site
 
@@ -41,7 +41,10 @@ class Driver:
 
     def reset(self, site: Site, rng: np.random.Generator, model: RobotModel) -> None:
         """Begin a run."""
-        self._ask("reset", site, self._robots, rng, model)
+        try:
+            reset(self._controller, site, self._robots, rng, model)
+        except (Exception, SystemExit) as error:  # see _ask
+            raise self._failure("reset", error) from error
 
     def assign(self, robot: int, goal: np.ndarray | None) -> str:
         """Hand a goal [3] over, or none; returns why the controller refused it, "" when it did not."""

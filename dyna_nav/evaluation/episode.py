@@ -272,7 +272,7 @@ class Episode:
             travel_s=self._patience(running) if note else end - running.assigned,
             geodesic_m=running.geodesic,
             path_length_m=float(np.hypot(*np.diff(way, axis=0).T).sum()),
-            collisions=sum(map(during, self._simulation.collisions)),
+            collisions=sum(during(hit) and not hit.walked_into for hit in self._simulation.collisions),
             near_misses=sum(map(during, self._near.near_misses)),
             mean_abs_jerk=float(jerk.mean()) if len(jerk) else 0.0,
             plan_ms_p99=float(np.percentile(plan_ms, 99)) if plan_ms else 0.0,

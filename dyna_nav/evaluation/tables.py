@@ -86,7 +86,7 @@ def write_trips(path: Path, results: list[EpisodeResult]) -> None:
     """Write one row per trip (csv), atomically. Raises OSError."""
     names = [field.name for field in dataclasses.fields(Trip)]
     table = io.StringIO(newline="")
-    writer = csv.writer(table)
+    writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["controller", "seed", *names, "ratio"])
     for result in results:
         for trip in result.trips:

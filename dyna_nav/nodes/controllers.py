@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyna_nav.controller import Controller, Observation, make_controller
+from dyna_nav.controller import Controller, Observation, make_controller, reset
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
 from dyna_nav.planning import Dyna2Controller, PlannerConfig, PlanReport
 from dyna_nav.rehearsal import rehearse
@@ -37,7 +37,7 @@ class PlainController:
         self.report: PlanReport | None = None
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
-        self._controller.reset(site, robots, rng, model)
+        reset(self._controller, site, robots, rng, model)
 
     def assign(self, robot: int, goal: np.ndarray | None) -> None:
         self._controller.assign(robot, goal)
