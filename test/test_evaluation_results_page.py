@@ -92,7 +92,7 @@ def test_pictures_are_linked_where_they_lie(page_of, tmp_path):
     page = page_of()
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
     assert links == ["out/first/travel_times.png"]
-    assert "`first`; drawn by `dyna-nav campaign --maps MAPS --only first`" in page
+    assert '`first`; drawn by `dyna-nav campaign --maps "$MAPS" --out again --only first`' in page
     assert (tmp_path / links[0]).is_file()
 
 

@@ -24,7 +24,8 @@ HOW_TO_READ = """\
   trips that ended within {within:g} times ideal.
 - **collisions**: contacts of a robot with anything; two robots that hit each other make one. **per traversal**: by the
   number of trips. **with still things**: of these, with the hall, a pallet, or a robot that had stood for {stood:g} s.
-- **near misses**: something came nearer than {near:g} m to a moving robot's hull, or a moving robot to it.
+- **near misses**: something came nearer than {near:g} m to a moving robot's hull, or a moving robot to it; walls do
+  not count within {docking:g} m of the robot's own places.
 - **plan p99**: 99 of 100 planning cycles, for all robots together, took at most so long on this machine, which was
   busy with several episodes at once. In lockstep nobody's time is limited: on a robot the rollouts of {reference} end
   when their budget does. **wait p99**: the same of the time before a cycle in which it waited for ways to new goals,
@@ -55,6 +56,7 @@ def page(campaign: Campaign, results: list[Result], missing: dict[str, str], fol
             within=WITHIN,
             stood=STOOD,
             near=IncidentConfig().near,
+            docking=IncidentConfig().docking,
             level=100 * LEVEL,
             fewest=FEWEST_SEEDS,
         ).strip(),
@@ -98,10 +100,12 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
         lines.append(f"- The source has changed since some of these runs: it is {source()} now.")
     again = (
         "Everything on this page, from nothing; what is there already is not run again:\n\n"
-        "```sh\ndyna-nav campaign\ndyna-nav campaign --list                # what is there and what is not\n"
-        "dyna-nav campaign --write-page-only     # this page from the files beside it\n```\n\n"
-        "The command of each run stands below its table; `MAPS` names the folder of maps that are no part of the "
-        "project, as with `--maps`:\n\n```sh\nexport MAPS=../shared/maps\n```"
+        "```sh\nexport MAPS=maps                         # the folder of the maps that are no part of the project\n"
+        'dyna-nav campaign --maps "$MAPS"\n'
+        'dyna-nav campaign --maps "$MAPS" --list  # what is there and what is not\n'
+        "dyna-nav campaign --write-page-only      # this page from the files beside it\n```\n\n"
+        "The command of each run stands below its table; with `--json e.json --plots plots` it leaves what the "
+        "table and the pictures are made of."
     )
     return ["\n".join(lines), again]
 
@@ -214,7 +218,7 @@ def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[st
 
 def _picture(result: Result, path: Path) -> str:
     caption, name = PICTURES[path.stem], result.run.name
-    drawn = f"drawn by `dyna-nav campaign --maps MAPS --only {name}`"
+    drawn = f'drawn by `dyna-nav campaign --maps "$MAPS" --out again --only {name}`'
     return f"![{caption}: {name}]({path.as_posix()})\n\n*{caption}: `{name}`; {drawn}*"
 
 
