@@ -11,7 +11,7 @@ from dyna_nav.mdp import STEP, RobotModel
 from dyna_nav.ood.features import expected_ranges
 from dyna_nav.planning import Dyna2Controller
 from dyna_nav.planning.lattice import HEADINGS
-from dyna_nav.planning.making_way import flood
+from dyna_nav.planning.making_way import flood, mark
 from dyna_nav.planning.ways import way_of
 from dyna_nav.site import Site
 from dyna_nav.viewpoint import seen_from
@@ -55,8 +55,11 @@ def rehearse(controller: Dyna2Controller, site: Site, robots: int, robot_model: 
         )
         controller.act(observation, budget)
     controller.assign(0, goals[0])  # now that the others have ways, which it keeps out of
-    flood(np.ones((2, 2), bool), 0, 0)  # robots that block each other are rare: their kernels would be
-    way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)  # compiled in the middle of a run
+    # Robots that block each other are rare: their kernels would be compiled in the middle of a run.
+    room = np.ones((2, 2), bool)
+    mark(room, np.zeros((1, 2)), 1.0)
+    flood(room, room, 0, 0)
+    way_of(np.zeros((2, 2, HEADINGS), np.float32), 0, 0)
     controller.close()
 
 

@@ -18,7 +18,7 @@ from evaluation_worlds import open_hall
 
 from dyna_nav.evaluation import benchmark, campaign_results, tables
 from dyna_nav.evaluation import command as evaluate
-from dyna_nav.evaluation.campaign import SHIPPED, load_campaign
+from dyna_nav.evaluation.campaign import load_campaign
 from dyna_nav.evaluation.scenario import shipped_scenarios
 from dyna_nav.planning.ablations import ABLATIONS
 from dyna_nav.site import save_map

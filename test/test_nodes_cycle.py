@@ -15,11 +15,14 @@ from dyna_nav.nodes.cycle import SCAN_ANGLES, Cycles
 from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.robot_port import RobotInput
 from dyna_nav.planning import Dyna2Controller, PlannerConfig
+from dyna_nav.planning.config import Dyna2Config
 from dyna_nav.safety.deadline import DeadlineConfig
 from dyna_nav.world_model.kinematics import KinematicModel
 
 HALL, START, GOAL = hall(14, 6), np.array([2.0, 3.0, 0.0]), np.array([12.0, 3.0, 0.0])
-HORIZON, ROLLOUTS, BUDGET = PlannerConfig().dyna2.horizon, PlannerConfig().dyna2.rollouts, 0.03
+ROLLOUTS, BUDGET = 60, 0.03
+CONFIG = PlannerConfig(dyna2=Dyna2Config(rollouts=ROLLOUTS))
+HORIZON = CONFIG.dyna2.horizon
 IN_TIME = BUDGET + 1e-9  # sums of floats
 
 
@@ -45,7 +48,7 @@ class Machine:
         self.sent, self.told = [], []
         model = KinematicModel(MODEL)
         model.predict = self._taking("imagining", model.predict, self._share)
-        self.controller = Dyna2Controller(model, clock=self.clock)
+        self.controller = Dyna2Controller(model, config=CONFIG, clock=self.clock)
         self.controller.reset(HALL, 1, np.random.default_rng(1), MODEL)
         self.controller.assign(0, GOAL)
         self.controller.wait_for_potentials()

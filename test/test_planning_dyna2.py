@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planning_drive import CORNERS, HALL
+from planning_drive import CORNERS, HALL, LOCKSTEP
 from planning_worlds import MODEL, hall, least_gap
 
 from dyna_nav.mdp import STOP
@@ -263,7 +263,7 @@ def test_rollouts_that_end_far_from_their_horizon_count_for_nothing(drive_dyna2)
 
 
 def test_fewer_rollouts_reach_the_horizon_where_there_is_no_time_for_all(drive_dyna2):
-    run = drive_dyna2()
+    run = drive_dyna2(config=replace(LOCKSTEP, dyna2=Dyna2Config(rollouts=60)))
     run.steps(1)
     run.dyna2._pace.note(0.02, 60, 10)
     full, some = (

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trips", type=count, metavar="N", help="trips per seed, of all robots (the scenario's)")
     parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8 or 3 (default: the scenario's)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
-    parser.add_argument("--json", default="", metavar="FILE", help="write the summary, and one row per trip beside it (FILE with .csv)")
+    parser.add_argument(
+        "--json", default="", metavar="FILE", help="write the summary, and one row per trip beside it (FILE with .csv)"
+    )
     parser.add_argument("--trips-table", default="", metavar="FILE", help="write one row per trip (csv) here")
     parser.add_argument("--plots", default="", metavar="DIR", help="write plots (png)")
 
@@ -70,7 +72,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for file in files:
         check_writable(file)
     if len({file.resolve() for file in files}) < len(files):
-        raise ValueError(f"summary and table of trips would both be {files[0]}; give --json and --trips-table a file each")
+        raise ValueError(
+            f"summary and table of trips would both be {files[0]}; give --json and --trips-table a file each"
+        )
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 

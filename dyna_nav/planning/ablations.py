@@ -172,10 +172,10 @@ class Rollouts10(Ablation):
     variant = _changed(dyna2={"rollouts": 10})
 
 
-class Rollouts180(Ablation):
+class Rollouts60(Ablation):
     """Three times the rollouts, for any number of robots."""
 
-    variant = _changed(dyna2={"rollouts": 180, "model_rows": 100_000})
+    variant = _changed(dyna2={"rollouts": 60, "model_rows": 100_000})
 
 
 class _Drawing:

@@ -19,7 +19,7 @@ from dyna_nav.safety.circuit_breaker import CircuitBreakerConfig
 class Dyna2Config:
     """Simulation policy, horizon, penalties and learning rates."""
 
-    rollouts: int = parameter(60, "imagined trajectories per robot and cycle, at most", minimum=10, maximum=2000)
+    rollouts: int = parameter(20, "imagined trajectories per robot and cycle, at most", minimum=10, maximum=2000)
     model_rows: int = parameter(
         320, "rows that the model predicts per imagined step, all robots together", minimum=10, maximum=100_000
     )
@@ -31,7 +31,7 @@ class Dyna2Config:
     change: float = parameter(0.15, "probability per step that a rollout changes its action", minimum=0, maximum=1)
     greedy: float = parameter(0.5, "share of those changes that go to the greedy action", minimum=0, maximum=1)
     guided: int = parameter(
-        3, "rollouts of each action that hold it for 1, 3, 5 ... steps and are greedy from there", minimum=0, maximum=50
+        3, "rollouts of each action that hold it for 3, 1, 5 ... steps and are greedy from there", minimum=0, maximum=50
     )
     transient_rate: float = parameter(0.2, "learning rate of the transient memory", minimum=0, maximum=1)
     transient_half_life: float = parameter(

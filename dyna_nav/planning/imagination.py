@@ -20,7 +20,7 @@ from dyna_nav.planning.rollouts import choose, judge, live_clearances, returns
 from dyna_nav.planning.values import Values
 from dyna_nav.world_model.encoding import CLEARANCE_POINTS, FEATURES, REWARD, apply_delta, encode_rows
 
-_LONE_HOLD = 3  # steps for which the only rollout of an action holds it
+_BEST_HOLD = 3  # steps for which the first rollout of every action holds it
 _DOUBT_PERIOD = 5  # imagined steps from one measurement of the ensemble's disagreement to the next
 
 
@@ -43,12 +43,11 @@ def rows_for(
 def holds(blocks: int, guided: int, horizon: int) -> np.ndarray:
     """For how many steps the first, second ... rollout of every action holds it, before it turns greedy [<= blocks].
 
-    The first holds it to the horizon, ``guided`` others for 1, 3, 5 ... steps. Where there is only one of each action
-    it is better spent on one that turns greedy.
+    One holds it to the horizon; of the ``guided`` others, for 1, 3, 5 ... steps, the best comes before that, for where
+    there is only one of each action.
     """
-    if blocks == 1:
-        return np.array([min(_LONE_HOLD, horizon) if guided else horizon])
-    return np.array([horizon, *range(1, 2 * guided, 2)])[:blocks]
+    others = sorted(range(1, 2 * guided, 2), key=lambda steps: steps != _BEST_HOLD)
+    return np.minimum([*others[:1], horizon, *others[1:]], horizon)[:blocks]
 
 
 class Rollouts:

@@ -113,9 +113,9 @@ class Routes:
     ) -> None:
         """Ask for detours around what stands in the way: obstacles [k, 2] (map frame [m]) as seen now [s].
 
-        pose [robots, 3]; under_way bool [robots]: has not arrived and has not broken down; tries bool [robots]: drives, and nobody holds it;
-        waits bool [robots]: stands by its own choice, to drive on when the others let it. Who makes way goes to its
-        refuge as it was chosen.
+        pose [robots, 3]; under_way bool [robots]: has not arrived and has not broken down; tries bool [robots]: drives,
+        and nobody holds it; waits bool [robots]: stands by its own choice, to drive on when the others let it. Who
+        makes way goes to its refuge as it was chosen.
         """
         if self._traffic is not None:
             self._traffic.update(pose, self._dyna2.fields, self.ready & under_way & ~self._detours.parked)

@@ -2,7 +2,7 @@
 
 One cycle: each round proposes sequences for every planned robot, imagines them from the robots' present states with
 the same noise, and tells the search what they returned; the best sequence that begins with each action is kept over
-all rounds. The rounds divide Dyna-2's rollouts among them.
+all rounds. The rounds divide the rollouts of a cycle among them.
 """
 
 from __future__ import annotations
