@@ -151,8 +151,8 @@ class MakingWay:
         """Look at who is blocked; returns the robots whose refuge has changed.
 
         now [s]; pose [robots, 3] (NaN: unknown); under_way bool [robots]: drives to goal or refuge; comes bool
-        [robots]: will, as soon as it can; fields [robots, rows, cols, headings]: the potential that each of these
-        follows; clearance: that of the lattice [rows, cols], with what stands and is not in the map.
+        [robots]: does, or will when what holds it up is over; fields [robots, rows, cols, headings]: the potential that
+        each of these follows; clearance: that of the lattice [rows, cols], with what stands and is not in the map.
         """
         moved = ~(np.hypot(*(pose[:, :2] - self._anchor).T) <= _PROGRESS)  # NaN: nothing is known yet
         begin = moved | ~under_way
