@@ -73,9 +73,10 @@ class Detours:
     def begin(self, robot: int, goal: np.ndarray | None) -> None:
         """Begin a robot's way to a goal pose [3], or to none: around what stands in the way, and traffic."""
         self._impasses.forget(robot)
-        self.forget(robot)
-        if goal is not None:
-            self._ask(robot, goal, self._in_the_way_of(robot))
+        if goal is None:
+            self.forget(robot)
+        else:
+            self.go_on(robot, goal)
 
     def go_on(self, robot: int, goal: np.ndarray) -> None:
         """Begin a robot's way to the goal pose [3] that it had before it made way: where it got stuck stays closed."""

@@ -167,27 +167,28 @@ class MakingWay:
                 ways[robot] = way_of(fields[robot], *self._lattice.cell_of(pose[robot]))
             return ways[robot]
 
+        def room() -> np.ndarray:
+            return clearance() >= self._lattice.radius
+
         changed = self._release(now, pose, under_way, comes, way)
         if self._config.foresight:
-            changed += self._keep_out(now, pose, under_way, way, clearance)
+            changed += self._keep_out(now, pose, under_way, way, room)
         blocked = under_way & ~self.making_way & (now - self._since >= self._config.patience)
         for group in self._groups(pose, blocked, way):
-            room = clearance() >= self._lattice.radius
-            gone = self._send_one_away(now, group, group, pose, way, _NOWHERE, room)
+            gone = self._send_one_away(now, group, group, pose, way, _NOWHERE, room())
             if not gone:  # better to where something stands that may go than nowhere
                 gone = self._send_one_away(now, group, group, pose, way, _NOWHERE, self._passable)
             changed += gone
             self._since[group] = now  # the others wait and see; or nobody has anywhere to go yet
         return changed
 
-    def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way, clearance) -> list[int]:
+    def _keep_out(self, now: float, pose: np.ndarray, under_way: np.ndarray, way, room) -> list[int]:
         """Let who would meet another robot in a stretch that holds one wait before it."""
         changed: list[int] = []
         drives = [int(robot) for robot in np.flatnonzero(under_way & ~self.making_way & ~np.isnan(pose[:, 0]))]
         for waits, goes, stretch in self._one_lane.meetings({robot: way(robot) for robot in drives}):
             if waits not in self._impatient and not self.making_way[[waits, goes]].any():
-                room = clearance() >= self._lattice.radius
-                gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch, room)
+                gone = self._send_one_away(now, [waits], [waits, goes], pose, way, stretch, room())
                 if gone:
                     self._since[[waits, goes]] = now  # the other drives through first
                 changed += gone
@@ -201,8 +202,8 @@ class MakingWay:
         def hinders(retreat: _Retreat, other: int) -> bool:
             if self.making_way[other] or not comes[other]:
                 return False
-            held = np.isnan(pose[other, 0]) or not under_way[other]  # for now; nobody is let go into its way for that
-            return bool(held or retreat.touched[tuple(way(other).T)].any())
+            held_up = np.isnan(pose[other, 0]) or not under_way[other]  # it has still to come through
+            return bool(held_up or retreat.touched[tuple(way(other).T)].any())
 
         over = []
         for robot, retreat in self._retreats.items():
