@@ -115,8 +115,11 @@ class OneComes:
     def flow(self, robot):
         return np.zeros((25, 70, 2), np.float32)
 
+    def __init__(self):
+        self.turned = []
+
     def forget(self, robot):
-        pass
+        self.turned.append(robot)
 
 
 def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhere(fleet_of):
@@ -124,9 +127,11 @@ def test_who_will_meet_somebody_asks_once_and_again_when_that_one_drives_elsewhe
     fleet.see(np.empty((0, 2)), 5.0)
     assert len(fleet.requests) == 1
     fleet.take()
+    assert fleet.detours._traffic.turned == [0]
     fleet.see(np.empty((0, 2)), 5.0)
     assert len(fleet.requests) == 1
     fleet.detours.drives_elsewhere(1)
+    assert fleet.detours._traffic.turned == [0, 1]
     fleet.see(np.empty((0, 2)), 5.0)
     assert len(fleet.requests) == 2
 
@@ -308,7 +313,8 @@ def test_a_parked_robot_is_led_around_by_everybody_but_itself():
     assert fields[1, row, col, 0] < fields[0, row, col, 0] < 20.0  # the other aisle is open
 
 
-def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
+@pytest.mark.parametrize("refuge", [None, (12.0, 0.9, 0.0)])
+def test_who_makes_way_and_who_goes_on_drives_around_what_stands_in_its_way(refuge):
     lattice = Lattice.of(SITE, MODEL, PotentialConfig())
     fields = np.zeros((2, *lattice.clearance.shape, HEADINGS), np.float32)
     dyna2 = SimpleNamespace(
@@ -317,14 +323,17 @@ def test_who_made_way_goes_on_around_what_came_to_stand_in_its_way_meanwhile():
     routes = Routes(lattice, 2, MODEL, dyna2, GoalTolerance(), PotentialConfig(), MakingWayConfig())
     poses, none = np.array([POSE[0], (7.0, 0.9, 0.0)]), np.zeros(2, bool)
     try:
-        routes.assign(0, GOAL[0])
+        for robot in range(2):
+            routes.assign(robot, GOAL[0])
         routes.wait()
         routes._making_way.refuge[0] = 1.5, 4.0, 0.0
         for k in range(40):  # the second robot is parked in the aisle that is the shortest way
-            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, ~none, none)
-        routes._making_way.refuge[0] = np.nan
-        routes._making_way.update = lambda *given: [0]
+            routes.lead_around(np.empty((0, 2)), k * STEP, poses, ~none, ~none, np.array([True, False]))
+        routes._making_way.refuge[0] = refuge or np.nan
+        comes = []
+        routes._making_way.update = lambda *given: (comes.extend(given[3]), [0])[1]
         routes.make_way(4.0, poses, none, ~none)
+        assert comes == [True, False]  # nobody waits for who is parked
         routes.wait()
         routes.take(poses)
     finally:

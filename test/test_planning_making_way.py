@@ -192,7 +192,11 @@ def test_nobody_is_sent_to_where_a_pallet_stands():
 
 
 def test_two_that_wait_for_the_same_one_do_so_at_different_places():
-    run = Blocked([(2.6, 2.2, 0.0), (2.2, 1.4, 0.0), (7.0, 2.0, math.pi)], [RIGHT, RIGHT, LEFT])
+    run = Blocked([(2.6, 2.0, 0.0), (1.8, 2.0, 0.0), (7.0, 2.0, math.pi)], [RIGHT, RIGHT, LEFT])
+    x, y = ((np.arange(cells) + 0.5) * run.lattice.resolution for cells in run.clearance.shape[::-1])
+    beside = (np.abs(y[:, None] - 2.0) > 0.6) & (x < 4.0)
+    pocket = (np.abs(x - 2.2) < 0.3) & (y[:, None] > 2.0) & (y[:, None] < 3.3)  # nearest to both, and holds one
+    run.clearance = np.where(beside & ~pocket, 0.0, run.clearance)
     assert sorted(run.after(0.2)) == [0, 1]
     first, second = run.making_way.refuge[:2, :2]
     assert np.hypot(*(first - second)) > 2 * MODEL.radius

@@ -28,6 +28,14 @@ def feed(standing, obstacles, seconds):
     return [standing.update(obstacles, STEP) for _ in range(round(seconds / STEP))]
 
 
+def test_what_stands_lowers_the_clearance_as_long_as_it_stands(standing):
+    free = standing.clearance().copy()
+    feed(standing, PALLET, 1.5)
+    assert (standing.clearance() < free).any()
+    feed(standing, np.empty((0, 2)), 10.0)
+    np.testing.assert_array_equal(standing.clearance(), free)
+
+
 def test_what_stands_for_a_second_and_a_half_counts(standing):
     assert not any(feed(standing, PALLET, 1.0))
     assert any(feed(standing, PALLET, 0.5))
