@@ -133,6 +133,34 @@ def test_two_who_pass_each_other_are_two_before_and_after(apart):
             assert np.hypot(*(expected[:, -1] - place - velocity).T).min() < 0.4
 
 
+@pytest.mark.parametrize("seconds", [1.8, 2.4, 3.0])
+@pytest.mark.parametrize(
+    ("one", "other"), [((-0.9, -0.3), (-0.4, 0.9)), ((0.9, 0.5), (0.0, -1.0)), ((-0.2, 1.1), (0.3, -1.0))]
+)
+def test_two_who_meet_do_not_become_one_wide_thing_that_stands(one, other, seconds):
+    """They part, and each is where it may be expected: within one wide outline nobody would be seen to walk."""
+    watch, meet = Watch([ROBOT, (12.5, 3.0, 2.5)], noise=0.01), np.array((8.5, 6.0))
+    velocities = np.array([one, other])
+    for _ in range(3):
+        watch.look()
+    places = watch.follow(seconds, *((meet - 1.2 * velocity, velocity) for velocity in velocities))
+    expected = watch.expected
+    for place, velocity in zip(places, velocities, strict=True):
+        assert np.hypot(*(expected[:, 0] - place).T).min() < 0.45
+        if seconds > 2.0:
+            assert np.hypot(*(expected[:, 5] - place - 0.5 * velocity).T).min() < 0.45
+
+
+def test_who_walks_along_a_pallet_does_not_take_it_with_them():
+    watch = Watch()
+    pallet = [(x, y, 0.1) for x in np.arange(8.0, 9.2, 0.15) for y in np.arange(6.6, 7.4, 0.15)]
+    for step in range(25):
+        place = np.array((6.5 + 1.2 * step * STEP, 6.2))
+        watch.look((*place, RADIUS), *pallet)
+    assert np.hypot(*(watch.expected[:, 0] - place).T).min() < 0.3
+    assert max(track.radius for track in watch.live.moving._watched()) < 0.5
+
+
 def test_a_scan_that_comes_again_tells_nothing_new():
     """A cycle may come before the next scan: what is seen twice is not known better."""
     once, again = Watch(), Watch()
@@ -220,6 +248,20 @@ def test_who_has_slowed_down_may_come_back_as_fast_as_they_walked_before():
     assert paces[0] > 0.9
     assert paces == sorted(paces, reverse=True)
     assert 0.45 < paces[-1] < 0.7
+
+
+def test_who_turns_again_and_again_does_not_rest():
+    """Nothing is known of their velocity then, and that is no sign that they stand."""
+    track = Track(0.0, np.zeros(2), RADIUS, MovingConfig())
+    for scan in range(1, 10):
+        track.predict(scan * STEP)
+        track.correct(np.array([scan * STEP, 0.0]), RADIUS, 1.0)
+    assert track.moves
+    for scan in range(10, 40):
+        track.predict(scan * STEP)
+        track.correct(np.array([1.0 + 0.4 * (-1) ** scan, 0.0]), RADIUS, 1.0)
+        assert track.moves
+        assert not track.stands
 
 
 @given(st.integers(0, 2**32 - 1))

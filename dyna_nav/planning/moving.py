@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from dyna_nav.mdp import STEP
-from dyna_nav.planning.track import GROWTH, MovingConfig, Track
+from dyna_nav.planning.track import MovingConfig, Track
 
 _KNOWN = 0.5  # share of a thing that lies where something is known to stand, if it is a part of that
 
@@ -113,34 +113,68 @@ class MovingObstacles:
     ) -> list[tuple[Track | None, np.ndarray]]:
         """The things among the returns [k, 2]: indices of each one's returns, with its track if it is a known one.
 
-        Each thing seen goes to the track whose outline it fits best, the nearest first; what is seen in pieces, behind
-        a post, is put together as long as it does not grow by that.
+        Two who walk past each other look like one thing. Who walks takes only what lies within its own outline; what is
+        left over is somebody else's, known or new.
         """
-        tracks, matched = self._tracks, []
-        clusters = _clusters(returns, self._config.split)
+        tracks, clusters = self._tracks, _clusters(returns, self._config.split)
+        if not tracks or not clusters:
+            return [(None, cluster) for cluster in clusters]
+        places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
+        doubt = self._config.caution * np.array([t.doubt(max(time - t.time, 0.0)) for t in tracks])
         taken: dict[int, np.ndarray] = {}
-        if tracks and clusters:
-            places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
-            radii = np.array([t.radius for t in tracks])
-            doubt = self._config.caution * np.array([t.doubt(max(time - t.time, 0.0)) for t in tracks])
-            least = self._config.least_radius
-            middles = np.array([_disc(viewpoint, returns[cluster], least)[0] for cluster in clusters])
-            off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt
-            best = np.argmin(off, axis=1)
-            left = []
-            for k in np.argsort(off.min(axis=1), kind="stable"):
-                j, cluster = int(best[k]), clusters[k]
-                whole = np.concatenate([taken[j], cluster]) if j in taken else cluster
-                fits = off[k, j] <= self._config.gate
-                if fits and j in taken:
-                    fits = _disc(viewpoint, returns[whole], 0.0)[1] <= tracks[j].radius + GROWTH
-                if fits:
-                    taken[j] = whole
-                else:
-                    left.append(cluster)
-            clusters = left
-            matched = [(tracks[j], members) for j, members in taken.items()]
-        return matched + [(None, cluster) for cluster in clusters]
+        unknown = self._assign(clusters, viewpoint, returns, places, doubt, taken)
+        over = self._cut(returns, places, doubt, taken)
+        if over:
+            unknown += self._assign(over, viewpoint, returns, places, doubt, taken)
+        return [(tracks[j], members) for j, members in taken.items()] + [(None, cluster) for cluster in unknown]
+
+    def _assign(
+        self,
+        clusters: list[np.ndarray],
+        viewpoint: np.ndarray,
+        returns: np.ndarray,
+        places: np.ndarray,
+        doubt: np.ndarray,
+        taken: dict[int, np.ndarray],
+    ) -> list[np.ndarray]:
+        """Add clusters to what each track has taken; returns those that belong to none.
+
+        Each goes to the track whose outline it fits best, the nearest first; what is seen in pieces, behind a post, is
+        put together as long as it does not grow by that. places [tracks, 2] (map frame) and doubt [tracks] of them [m].
+        """
+        config, tracks, unknown = self._config, self._tracks, []
+        radii = np.array([t.radius for t in tracks])
+        middles = np.array([_disc(viewpoint, returns[cluster], config.least_radius)[0] for cluster in clusters])
+        off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt
+        best = np.argmin(off, axis=1)
+        for k in np.argsort(off.min(axis=1), kind="stable"):
+            j, cluster = int(best[k]), clusters[k]
+            whole = np.concatenate([taken[j], cluster]) if j in taken else cluster
+            fits = off[k, j] <= config.gate
+            if fits and j in taken:
+                fits = _disc(viewpoint, returns[whole], 0.0)[1] <= tracks[j].largest
+            if fits:
+                taken[j] = whole
+            else:
+                unknown.append(cluster)
+        return unknown
+
+    def _cut(
+        self, returns: np.ndarray, places: np.ndarray, doubt: np.ndarray, taken: dict[int, np.ndarray]
+    ) -> list[np.ndarray]:
+        """Take from everybody who walks what lies outside of their outline; returns it, in clusters."""
+        over = []
+        for j, members in taken.items():
+            track = self._tracks[j]
+            if not track.moves:  # what stands comes into view bit by bit
+                continue
+            within = np.hypot(*(returns[members] - places[j]).T) <= (
+                max(track.largest, track.room) + doubt[j] + self._config.gate
+            )
+            if within.any() and not within.all():
+                taken[j], beyond = members[within], members[~within]
+                over += [beyond[piece] for piece in _clusters(returns[beyond], self._config.split)]
+        return over
 
 
 def _clusters(points: np.ndarray, split: float) -> list[np.ndarray]:

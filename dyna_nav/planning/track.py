@@ -17,7 +17,7 @@ import numpy as np
 from dyna_nav.parameters import parameter
 
 _SURPRISE = 9.2  # squared normalised innovation that a motion as expected exceeds in 1 of 100 cases (chi^2, 2 dof)
-GROWTH = 0.1  # a thing is hardly ever seen wider than before by more than this [m]
+_GROWTH = 0.1  # a thing is hardly ever seen wider than before by more than this [m]
 _SHRINKING = 0.01  # of a thing that is partly hidden, per scan [m]
 _SLENDER = 0.45  # radius of the widest thing that may have moved because its middle has [m]: a person, no pallet
 _ALL_OF_IT = 0.8  # share of a wide thing that is where it was free: along a side that is seen aslant many cells seem so
@@ -99,6 +99,8 @@ class Track:
         noise = self._config.noise**2
         innovation = middle - self.position
         if innovation @ innovation > _SURPRISE * (self._pp + noise):  # it turned, and may go anywhere
+            if self.moves:  # to turn is no rest
+                self.moved = self.time
             self.position, self.velocity = middle, np.zeros(2)
             self._pp, self._pv, self._vv = noise, 0.0, (0.5 * self._config.fastest) ** 2
         else:
@@ -108,7 +110,7 @@ class Track:
             self._vv -= rate * self._pv
             self._pv *= 1.0 - along
             self._pp *= 1.0 - along
-        self.radius += float(np.clip(radius - self.radius, -_SHRINKING, GROWTH))
+        self.radius = max(min(radius, self.largest), self.radius - _SHRINKING)
         self.seen = self.time
         self._entered += _NEWEST * (entered - self._entered)
         speed = math.hypot(*self.velocity)
@@ -131,6 +133,12 @@ class Track:
     def room(self) -> float:
         """Radius of the room that it takes around its middle [m]."""
         return max(self.radius, self._config.least_radius)
+
+    @property
+    def largest(self) -> float:
+        """Radius that it is hardly ever seen to exceed [m]: who walks does not become wide, two who meet seem to."""
+        grown = self.radius + _GROWTH
+        return min(grown, _SLENDER) if self.moves and self._widest <= _SLENDER else grown
 
     def doubt(self, ahead: np.ndarray) -> np.ndarray:
         """Standard deviation [t] of where it is at times ahead [t] of the track's own [m], [s]."""
