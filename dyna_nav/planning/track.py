@@ -42,7 +42,7 @@ class MovingConfig:
     )
     fastest: float = parameter(2.0, "nobody is faster [m/s]", minimum=0.1, maximum=20)
     turning: float = parameter(
-        1.0,
+        1.3,
         "who walks may turn on the spot and come back as fast as they have walked lately, and at least so [m/s]",
         minimum=0,
         maximum=20,
