@@ -113,40 +113,20 @@ class MovingObstacles:
     ) -> list[tuple[Track | None, np.ndarray]]:
         """The things among the returns [k, 2]: indices of each one's returns, with its track if it is a known one.
 
-        Two who walk past each other look like one thing. Who walks takes only what lies within its own outline; what is
-        left over is somebody else's, known or new.
+        Each cluster of returns goes to the track whose outline it fits best, the nearest first; what is seen in pieces,
+        behind a post, is put together as long as it does not grow by that.
         """
-        tracks, clusters = self._tracks, _clusters(returns, self._config.split)
+        config, tracks, clusters = self._config, self._tracks, _clusters(returns, self._config.split)
         if not tracks or not clusters:
             return [(None, cluster) for cluster in clusters]
         places = np.array([t.position + (time - t.time) * t.velocity for t in tracks])
-        doubt = self._config.caution * np.array([t.doubt(max(time - t.time, 0.0)) for t in tracks])
-        taken: dict[int, np.ndarray] = {}
-        unknown = self._assign(clusters, viewpoint, returns, places, doubt, taken)
-        over = self._cut(returns, places, doubt, taken)
-        if over:
-            unknown += self._assign(over, viewpoint, returns, places, doubt, taken)
-        return [(tracks[j], members) for j, members in taken.items()] + [(None, cluster) for cluster in unknown]
-
-    def _assign(
-        self,
-        clusters: list[np.ndarray],
-        viewpoint: np.ndarray,
-        returns: np.ndarray,
-        places: np.ndarray,
-        doubt: np.ndarray,
-        taken: dict[int, np.ndarray],
-    ) -> list[np.ndarray]:
-        """Add clusters to what each track has taken; returns those that belong to none.
-
-        Each goes to the track whose outline it fits best, the nearest first; what is seen in pieces, behind a post, is
-        put together as long as it does not grow by that. places [tracks, 2] (map frame) and doubt [tracks] of them [m].
-        """
-        config, tracks, unknown = self._config, self._tracks, []
+        doubt = config.caution * np.array([t.doubt(max(time - t.time, 0.0)) for t in tracks])
         radii = np.array([t.radius for t in tracks])
         middles = np.array([_disc(viewpoint, returns[cluster], config.least_radius)[0] for cluster in clusters])
         off = np.hypot(*(middles[:, None] - places).transpose(2, 0, 1)) - radii - doubt
         best = np.argmin(off, axis=1)
+        taken: dict[int, np.ndarray] = {}
+        unknown = []
         for k in np.argsort(off.min(axis=1), kind="stable"):
             j, cluster = int(best[k]), clusters[k]
             whole = np.concatenate([taken[j], cluster]) if j in taken else cluster
@@ -157,24 +137,7 @@ class MovingObstacles:
                 taken[j] = whole
             else:
                 unknown.append(cluster)
-        return unknown
-
-    def _cut(
-        self, returns: np.ndarray, places: np.ndarray, doubt: np.ndarray, taken: dict[int, np.ndarray]
-    ) -> list[np.ndarray]:
-        """Take from everybody who walks what lies outside of their outline; returns it, in clusters."""
-        over = []
-        for j, members in taken.items():
-            track = self._tracks[j]
-            if not track.moves:  # what stands comes into view bit by bit
-                continue
-            within = np.hypot(*(returns[members] - places[j]).T) <= (
-                max(track.largest, track.room) + doubt[j] + self._config.gate
-            )
-            if within.any() and not within.all():
-                taken[j], beyond = members[within], members[~within]
-                over += [beyond[piece] for piece in _clusters(returns[beyond], self._config.split)]
-        return over
+        return [(tracks[j], members) for j, members in taken.items()] + [(None, cluster) for cluster in unknown]
 
 
 def _clusters(points: np.ndarray, split: float) -> list[np.ndarray]:
