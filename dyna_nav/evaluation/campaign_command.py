@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", default="docs/results", metavar="DIR", help="folder of the results; the page is DIR.md (docs/results)"
     )
     parser.add_argument("--campaign", default="", metavar="FILE", help="a campaign of your own (yaml)")
-    parser.add_argument("--maps", default="../shared/maps", metavar="DIR", help="what $MAPS in the campaign stands for")
+    parser.add_argument(
+        "--maps",
+        default=os.environ.get("MAPS", "maps"),
+        metavar="DIR",
+        help="what $MAPS in the campaign stands for ($MAPS, or maps)",
+    )
     parser.add_argument("--only", default="*", metavar="GLOB", help="runs by name, as busy-*,empty (default: all)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
     parser.add_argument("--fresh", action="store_true", help="run again also what another state of the source has made")
