@@ -16,6 +16,7 @@ import pytest
 from campaign_worlds import MadeUp, command, content, run_entry, section, written
 from evaluation_worlds import open_hall
 
+from dyna_nav.cli import main
 from dyna_nav.evaluation import benchmark, campaign_results, tables
 from dyna_nav.evaluation import command as evaluate
 from dyna_nav.evaluation.campaign import load_campaign
@@ -334,3 +335,11 @@ def test_ctrl_c_ends_it_with_status_130_and_keeps_the_finished_run(number, tmp_p
     assert running.returncode == 130
     assert "Traceback" not in words
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.csv", "first.json"]
+
+
+def test_maps_are_looked_for_where_the_environment_says(monkeypatch, tmp_path, capsys):
+    mine = written(tmp_path, content([run_entry(map="$MAPS/hall.yaml", site="")]))
+    for folder in ("here", "there"):
+        monkeypatch.setenv("MAPS", str(tmp_path / folder))
+        assert main(["campaign", "--campaign", mine, "--out", str(tmp_path / "out"), "--list"]) == 0
+        assert str(tmp_path / folder / "hall.yaml") in capsys.readouterr().out

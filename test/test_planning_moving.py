@@ -237,6 +237,14 @@ def test_who_walks_may_turn_and_come_back_as_fast_without_a_sign(pace, back):
     assert reach - reach[0] == pytest.approx(back * AHEAD, abs=0.05)
 
 
+def test_a_slow_walker_is_reckoned_with_to_turn_and_come_at_a_usual_walk():
+    """As somebody did who was taken for slow because another overtook them: at 1.22 m/s."""
+    watch = Watch()
+    watch.follow(1.5, ((7.0, 6.0), (0.6, 0.0)))
+    (_, _), (_, reach) = watch.live.moving.possible(AHEAD)
+    assert (reach - reach[0] >= 1.22 * AHEAD - 1e-9).all()
+
+
 def test_who_has_slowed_down_may_come_back_as_fast_as_they_walked_before():
     watch = Watch(config=MovingConfig(turning=0.0))
     (place,) = watch.follow(1.5, ((6.0, 6.0), (1.4, 0.0)))
