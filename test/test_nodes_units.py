@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import socket
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -413,3 +415,29 @@ def test_what_lives_at_the_start_is_left_out_of_garbage_collections():
         assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
+
+
+SIGNALS_IN_A_HANDLER = """
+import signal, sys
+from dyna_nav.nodes import process
+
+def another_signal(*_):
+    signal.raise_signal(signal.SIGTERM)
+    return another_signal
+
+def interrupted(**_):
+    sys.settrace(another_signal)  # from here on at each line, those of the handler among them
+    signal.raise_signal(signal.SIGINT)
+    sys.settrace(None)
+    raise RuntimeError("this was after the handler")
+
+process.rclpy.init = interrupted
+sys.exit(process.run(make_node=None))
+"""
+
+
+def test_a_signal_that_arrives_while_another_one_is_handled_does_not_hold_the_process_up():
+    """As it does when a supervisor of many threads dies: a lock in the handler would be waited for by itself."""
+    command = [sys.executable, "-c", SIGNALS_IN_A_HANDLER]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (end.returncode, "this was after the handler" in end.stderr) == (2, True), end.stdout + end.stderr

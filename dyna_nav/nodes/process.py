@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -23,6 +22,20 @@ READ_AT_START = "read when the node starts; set it in its parameter file and sta
 USAGE_ERROR = 2  # exit status for a configuration that cannot be used
 
 
+class _Stop:
+    """Whether the process was asked to stop.
+
+    A plain attribute and no :class:`threading.Event`: signals come in bursts (the kernel sends one for each thread of a
+    supervisor that dies), a handler is interrupted by the next one, and would wait for the lock that it holds itself.
+    """
+
+    asked = False
+
+    def ask(self, *_: object) -> None:
+        """Handle a signal."""
+        self.asked = True
+
+
 def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
     """Make a node and serve it until SIGINT or SIGTERM; its ``close()``, if it has one, is called before it goes.
 
@@ -31,9 +44,9 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
     parameter file that it cannot read) or making the node raised ValueError or OSError.
     rclpy's own signal handlers are left out: they would end the context before the node can send a last zero command.
     """
-    asked_to_stop = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, stop.ask)
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # RCLError and UnknownROSArgsError, which rclpy keeps to itself
@@ -52,7 +65,7 @@ def run(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while not asked_to_stop.is_set():
+        while not stop.asked:
             executor.spin_once(timeout_sec=WAKE_UP)
     except ExternalShutdownException:
         pass  # the context was ended from outside; closing below is all that is left
