@@ -340,7 +340,7 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_install(small, tmp_
     monkeypatch.setitem(sys.modules, "matplotlib.axes", None)  # as if it were not there
     assert evaluate("--scenario", small, "--plots", tmp_path / "plots") == 2
     words = capsys.readouterr().err
-    assert "pip install 'dyna_nav[evaluation]'" in words
+    assert "pip install '.[evaluation]'" in words
     assert sentences(words) == 1
 
 
@@ -349,7 +349,7 @@ def test_a_missing_package_of_an_outsider_is_one_sentence_that_says_what_to_inst
     monkeypatch.setitem(sys.modules, "pyrvo", None)  # as if it were not there
     assert evaluate("--scenario", small, "--controllers", "orca") == 2
     words = capsys.readouterr().err
-    assert "pip install 'dyna_nav[outsiders]'" in words
+    assert "pip install '.[outsiders]'" in words
     assert sentences(words) == 1
 
 

@@ -45,7 +45,7 @@ SWEEP = {  # parameter: values that are tried beside the default, what was close
     "pursuit.proximity_speed": (0.5, 1.0),
     "pursuit.launch_angle": (0.3, 1.0),
     "recovery.circling": (6.0, 25.0),
-    "costmap.memory": (5.0, 60.0),
+    "costmap.memory": (5.0, 60.0, 300.0),
 }
 DRIVEN_BY = (  # source that the figures depend on
     "mdp.py", "controller.py", "site", "simulation", "baselines", "planning/admissible.py", "planning/obstacles.py",

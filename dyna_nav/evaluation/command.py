@@ -51,7 +51,7 @@ def with_packages(command: Callable[[argparse.Namespace], int], arguments: argpa
         if error.name and error.name.startswith("dyna_nav"):
             raise
         raise ValueError(
-            f"{error.name} is not installed; install it with: pip install 'dyna_nav[evaluation]'"
+            f"{error.name} is not installed; install it in the package's folder with: pip install '.[evaluation]'"
         ) from None
 
 

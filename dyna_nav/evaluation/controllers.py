@@ -92,5 +92,7 @@ def file_of(name: ControllerName) -> Path | None:
 def make_named(name: ControllerName) -> Controller:
     """A new controller. Raises ValueError, one sentence, as :func:`dyna_nav.controller.make_controller` does."""
     registered = REGISTERED.get(name.target, Registered(name.target))
-    remedy = f"; install it with: pip install 'dyna_nav[{registered.extra}]'" if registered.extra else ""
+    remedy = (
+        f"; install it in the package's folder with: pip install '.[{registered.extra}]'" if registered.extra else ""
+    )
     return make_controller(registered.target, name.label, remedy, **registered.options)

@@ -31,7 +31,7 @@ class ObstacleConfig:
     cell: float = parameter(0.05, "size of a cell of the obstacle layer [m]", minimum=0.02, maximum=0.5)
     explained: float = parameter(0.2, "a hit this near to a mapped obstacle is the map's [m]", minimum=0.02, maximum=1)
     reach: float = parameter(6.0, "hits farther away than this are not entered [m]", minimum=1, maximum=100)
-    memory: float = parameter(20.0, "time after which an unseen obstacle is forgotten [s]", minimum=0.1, maximum=3600)
+    memory: float = parameter(300.0, "time after which an unseen obstacle is forgotten [s]", minimum=0.1, maximum=3600)
 
 
 @njit(cache=True, nogil=True)

@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     for package in ("torch", "onnx", "mujoco", "matplotlib"):
         if importlib.util.find_spec(package) is None:
-            raise ValueError(f"{package} is not installed; install it with: pip install 'dyna_nav[training]'")
+            raise ValueError(
+                f"{package} is not installed; install it in the package's folder with: pip install '.[training]'"
+            )
     sizes = QUICK if args.quick else FULL
     if args.transitions is not None:
         sizes = dataclasses.replace(sizes, transitions=args.transitions)
