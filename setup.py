@@ -28,11 +28,11 @@ EXTRAS = {
         "ros-jazzy-visualization-msgs>=5.3,<6",
     ],
     "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
-    "evaluation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
+    "evaluation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7", "casadi>=3.6"],
     "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "outsiders": ["pytorch-mppi>=0.9", "torch==2.13.0", "pyrvo>=0.4"],  # planners of other people, for the evaluation
     "gpu": ["onnxruntime-gpu>=1.17"],
-    "test": ["pytest>=8.0", "hypothesis>=6.100", "psutil>=5.9"],
+    "test": ["pytest>=8.0", "hypothesis>=6.100", "psutil>=5.9", "casadi>=3.6"],
 }
 EXTRAS["dev"] = [*EXTRAS["test"], "ruff>=0.5", "colcon-common-extensions>=0.3", "colcon-ros>=0.5"]
 
