@@ -31,7 +31,8 @@ def sweep_of(monkeypatch, tmp_path, capsys):
 
 
 def test_every_candidate_drives_and_what_has_been_driven_is_not_driven_again(sweep_of, tmp_path, monkeypatch):
-    table = sweep_of("--candidate", "replan_period=2,pursuit.lookahead_time=0.6")
+    asked = ("replan_period=2,pursuit.lookahead_time=0.6", "pursuit.lookahead_time=2")  # the second would be anyway
+    table = sweep_of(*(word for words in asked for word in ("--candidate", words)))
     named = {line.split(" | ")[0].strip("| ") for line in table[2:]}
     assert named == {
         "default", "pursuit.lookahead_time=0.6", "pursuit.lookahead_time=2",
@@ -39,6 +40,7 @@ def test_every_candidate_drives_and_what_has_been_driven_is_not_driven_again(swe
     }  # fmt: skip
     with (tmp_path / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
+    assert len(rows) == len(named)
     assert len({row["travel_s"] for row in rows}) > 1  # it makes a difference what they are
     driven = sweep.drive
     monkeypatch.setattr(sweep, "drive", None)

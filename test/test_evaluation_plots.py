@@ -30,3 +30,9 @@ def test_the_median_counts_what_was_given_up_with_its_timeout():
     figure = draw_travel_times({"dyna2": [run]}, "busy")
     (label,) = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert label == "dyna2: median 8.00, 3 of 4 beyond"
+
+
+def test_a_run_of_which_no_trip_counts_is_drawn():
+    run = replace(episode("dyna2", 1), trips=[])
+    figure = draw_travel_times({"dyna2": [run]}, "stalled")
+    assert len(figure.axes) == 1

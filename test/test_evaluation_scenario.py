@@ -58,6 +58,8 @@ def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
         ("walkers: {count: 2, speed: 1}", "walkers.speed is no known field"),
         ("walkers: {slowest: 2.0}", "walkers.slowest is 2.0; it must not exceed"),
         ("walkers: {slowest: .nan}", "walkers.slowest is nan; it must be a finite number"),
+        (f"walkers: {{slowest: {10**400}}}", "walkers.slowest is 10*[.]{3}; it must be a finite number"),
+        (f"robots: {10**400}", r"robots is 10*[.]{3}; it must lie in"),
         ("events: {at: 3}", "events is .* it must be a list"),
         ("events: [{at: 3}]", r"events\[0\] names nothing"),
         ("events: [{at: 3, stall: {}, rack: {}}]", r"events\[0\] names rack and stall"),

@@ -16,7 +16,7 @@ from dyna_nav.evaluation.least_time import least_time
 from dyna_nav.evaluation.scenario import TASK_KINDS, Corridor, Tasks
 from dyna_nav.evaluation.tasks import draw_tasks, places_of, ways_stay_open
 from dyna_nav.mdp import GoalTolerance, RobotModel
-from dyna_nav.site import resolve_site
+from dyna_nav.site import OccupancyMap, Site, resolve_site
 from dyna_nav.site.distances import Distances
 
 RADIUS = 0.35
@@ -112,6 +112,21 @@ def test_a_path_is_as_long_as_the_distance_says_and_touches_nothing():
         length = np.hypot(*np.diff(path, axis=0).T).sum()
         assert length == pytest.approx(distances.length(tasks.places[start, :2], goal), rel=0.02)
         assert site.clearance_at(path).min() > RADIUS - 0.06
+
+
+@pytest.mark.parametrize("resolution", [0.05, 0.1, 0.15, 0.2, 0.25, 0.4])
+def test_a_path_goes_round_a_wall_of_one_cell_however_coarse_the_map_is(resolution):
+    rows, cols = round(9.0 / resolution), round(12.0 / resolution)
+    cells = np.zeros((rows, cols), np.int8)
+    cells[[0, -1]] = cells[:, [0, -1]] = 100
+    cells[: round(6.0 / resolution), cols // 2] = 100
+    site = Site.from_map("hall", OccupancyMap(cells, resolution, (0.0, 0.0)))
+    places = np.array([(2.6, 2.6, 0.0), (9.4, 2.6, 0.0)])
+    distances = Distances(site, places, RADIUS)
+    path = distances.path(0, 1)
+    assert path[:, 1].max() > 6.0
+    length = np.hypot(*np.diff(path, axis=0).T).sum()
+    assert length == pytest.approx(distances.length(places[0, :2], 1), rel=0.08)  # cells are long steps
 
 
 def test_a_site_that_is_too_small_is_refused_with_its_name():

@@ -166,6 +166,22 @@ def test_quarter_turns_are_exact(quarters):
     assert (grid.cells == np.rot90(cells, -quarters)).all()
 
 
+@pytest.mark.parametrize(("yaw", "quarters"), [(1.5708, 1), (3.1416, 2), (-1.5708, -1), (1e-5, 0), (4.7124, 3)])
+def test_no_wall_grows_when_a_right_angle_is_written_with_four_decimals(yaw, quarters):
+    cells = np.zeros((400, 300), np.int8)
+    cells[:, [0, 150, -1]] = 100
+    grid = axis_aligned(cells, 0.05, (1.0, 2.0, yaw))
+    exact = axis_aligned(cells, 0.05, (1.0, 2.0, quarters * math.pi / 2.0))
+    assert (grid.cells == np.rot90(cells, -quarters)).all()
+    assert grid.origin == pytest.approx(exact.origin)
+
+
+def test_an_angle_that_is_nearly_right_is_taken_as_it_is():
+    cells = np.zeros((400, 300), np.int8)
+    cells[:, 150] = 100
+    assert (axis_aligned(cells, 0.05, (0.0, 0.0, 1.56)).cells == 100).sum() > 400
+
+
 def test_a_turned_map_lies_where_its_origin_says(tmp_path):
     pixels = np.full((10, 20), 254, np.uint8)
     pixels[9, 19] = 0  # the lower right corner of the picture
@@ -184,6 +200,15 @@ def test_a_map_that_is_mostly_margin_is_read_without_it_and_lies_where_it_lay(tm
     free = [grid.position_of(*np.nonzero(grid.free)) for grid in (site.map, whole)]
     assert free[0] == pytest.approx(free[1])
     assert site.clearance.max() == Site.from_map("whole", whole).clearance.max()
+
+
+def test_a_speck_of_floor_far_away_keeps_no_margin():
+    cells = np.full((400, 400), -1, np.int8)
+    cells[10:70, 10:70] = cells[80:120, 20:60] = 0  # two rooms
+    cells[350:353, 390] = 0
+    grid = OccupancyMap(cells, 0.1, (0.0, 0.0)).without_margins()
+    assert grid.shape == (130, 80)
+    assert grid.free.sum() == 60 * 60 + 40 * 40
 
 
 def test_a_map_that_is_mostly_floor_and_one_without_any_are_as_they_are():

@@ -12,7 +12,7 @@ import argparse
 import csv
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -137,14 +137,10 @@ def drive(job: Drive, on_trip: Callable[[], None] = lambda: None) -> dict[str, s
     return {name: str(value) for name, value in row.items()}
 
 
-def candidates(extra: list[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Names and changed parameters: the defaults, every single change, and the combinations asked for."""
-    yield DEFAULT, {}
-    for name, values in SWEEP.items():
-        for value in values:
-            yield f"{name}={value:g}", {name: value}
-    for words in extra:
-        yield words, parse(words)
+def candidates(extra: list[str]) -> dict[str, dict[str, float]]:
+    """Changed parameters by name: the defaults, every single change, and the combinations asked for."""
+    single = {f"{name}={value:g}": {name: value} for name, values in SWEEP.items() for value in values}
+    return {DEFAULT: {}} | single | {words: parse(words) for words in extra}
 
 
 def parse(words: str) -> dict[str, float]:
@@ -224,7 +220,7 @@ def main() -> None:
         rows = read(arguments.out)
         wanted = [
             (name, values)
-            for name, values in candidates(arguments.candidate)
+            for name, values in candidates(arguments.candidate).items()
             if not arguments.only or name in (DEFAULT, *arguments.candidate)
         ]
         for _, values in wanted:

@@ -32,12 +32,13 @@ from dyna_nav.workers import run_jobs
 
 SCENARIO = "empty"
 END = 3.0  # of the way at either end of a trip that is told apart [m]
+BESIDE = 1.5  # who is farther from the optimum's way has taken another one [m]
 SHOWN = 6  # trips in the picture
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one trip; NaN where no optimum was found, and where a way is too short to tell its parts."""
+    """What became of one trip; NaN where no optimum was found, or its way is too short or another one to tell parts."""
 
     controller: str
     seed: int
@@ -100,23 +101,24 @@ def compare(job: Job, on_trip: Callable[[], None] = lambda: None) -> list[Compar
 
 def _row(result: EpisodeResult, trip: Trip, driven: Motion, optimum: Motion | None) -> Row:
     lost = (np.nan,) * 3
-    if optimum is not None and (fastest := _parts(optimum, optimum)) is not None:
-        lost = tuple(np.subtract(_parts(driven, optimum), fastest))
+    if optimum is not None:
+        lost = tuple(np.subtract(_parts(driven, optimum), _parts(optimum, optimum)))
     return Row(
         result.controller, result.seed, trip.trip, trip.ideal_s, trip.least_s,
         np.nan if optimum is None else optimum.time, trip.travel_s, *lost,
     )  # fmt: skip
 
 
-def _parts(motion: Motion, along: Motion) -> tuple[float, float, float] | None:
-    """Times [s] on the first metres of a way, between, and on the last ones; None for a way that is too short."""
+def _parts(motion: Motion, along: Motion) -> tuple[float, float, float]:
+    """Times [s] on the first metres of a way, between, and on the last ones, by the nearest places on it; or NaN."""
     way = along.pose[:, :2]
     to_go = np.append(np.cumsum(np.hypot(*np.diff(way, axis=0).T)[::-1])[::-1], 0.0)
-    if to_go[0] < 3.0 * END:  # the ends would be most of it
-        return None
-    nearest = np.hypot(*(motion.pose[:, None, :2] - way[None]).transpose(2, 0, 1)).argmin(axis=1)
+    apart = np.hypot(*(motion.pose[:, None, :2] - way[None]).transpose(2, 0, 1))
+    if to_go[0] < 3.0 * END or apart.min(axis=1).max() > BESIDE:
+        return (np.nan,) * 3
+    rest = to_go[apart.argmin(axis=1)]
     step = motion.time / (len(motion.pose) - 1)
-    first, last = (step * np.argmax(to_go[nearest] < rest) for rest in (to_go[0] - END, END))
+    first, last = step * np.argmax(rest < to_go[0] - END), step * np.argmax(rest < END)
     return first, last - first, motion.time - last
 
 
@@ -156,7 +158,8 @@ def draw(file: Path, site: Site, compared: list[Compared]) -> None:
         dots = axes.scatter(way[:, 0], way[:, 1], c=trip.driven.speed, s=9, cmap="viridis", vmin=0, vmax=1.5, zorder=3)
         axes.plot(best[:, 0], best[:, 1], color="#d1102b", lw=1.0, zorder=4)
         axes.plot(*way[0, :2], "o", ms=7, mfc="white", mec="black", zorder=5)
-        low, high = way[:, :2].min(axis=0) - 2.0, way[:, :2].max(axis=0) + 2.0
+        both = np.concatenate([way, best])[:, :2]
+        low, high = both.min(axis=0) - 2.0, both.max(axis=0) + 2.0
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         axes.set_title(
             f"{row.controller}, seed {row.seed}, trip {row.trip}: {row.travel_s:.1f} s, optimum {row.optimum_s:.1f} s",

@@ -1,11 +1,10 @@
-"""The least time of a whole trip for a robot that turns, gains speed and brakes as it can, and knows everything.
+"""How fast a whole trip can be driven by a robot that has to turn, to gain speed and to brake, and knows everything.
 
 The bound in ``least_time.py`` has nothing to turn for. Here a trip is a minimum-time problem: unicycle kinematics with
 limited speeds and accelerations, the walls of the map, from the state in which the trip began to where it counts as
-arrived. It is transcribed by direct multiple shooting (Bock and Plitt, 1984) and solved by the interior-point method
-IPOPT (Waechter and Biegler, 2006) through CasADi (Andersson et al., 2019), from a way that was driven. What comes out
-is the best way near that one, of a robot without noise or delay that chooses among all commands at any time: what is
-lost against it is all that planning could save.
+arrived. It is transcribed directly (Betts, 2010) and solved by the interior-point method IPOPT (Waechter and Biegler,
+2006) through CasADi (Andersson et al., 2019), from ways that were driven. What comes out is the best way near one of
+them, of a robot that drives forwards, without noise or delay, and takes any command at any time.
 """
 
 from __future__ import annotations
@@ -83,7 +82,8 @@ class MinimumTime:
         problem.subject_to((x[-1] - goal[0]) ** 2 + (y[-1] - goal[1]) ** 2 <= self._tolerance.position**2)
         problem.subject_to(speed[-1] <= self._tolerance.speed)
         problem.subject_to(self._clearance(casadi.horzcat(x, y).T).T[1:] >= need)
-        for variable, values in zip((x, y, yaw, speed, turn_rate, time), self._started(guess, count), strict=True):
+        started = self._started(guess, begin.pose[0, 2], count)
+        for variable, values in zip((x, y, yaw, speed, turn_rate, time), started, strict=True):
             problem.set_initial(variable, values)
         problem.solver("ipopt", {"print_time": False}, _SOLVER)
         try:
@@ -99,10 +99,11 @@ class MinimumTime:
         had = min(self._site.clearance_at(motion.pose[:, :2]).min() for motion in (begin, guess))
         return max(min(self._robot.radius + self._margin, float(had)), self._robot.radius - _SMOOTHED)
 
-    def _started(self, guess: Motion, count: int) -> tuple[np.ndarray | float, ...]:
-        """What the solver starts from: x, y, yaw, speed and turn rate [count + 1], and the time."""
+    def _started(self, guess: Motion, begin: float, count: int) -> tuple[np.ndarray | float, ...]:
+        """What the solver starts from: x, y, yaw (that begins near ``begin``), speed, turn rate [count + 1]; the time."""
         at = np.linspace(0.0, len(guess.pose) - 1.0, count + 1)
-        states = (*guess.pose[:, :2].T, np.unwrap(guess.pose[:, 2]), guess.speed, guess.turn_rate)
+        turns = 2.0 * math.pi * round((begin - guess.pose[0, 2]) / (2.0 * math.pi))  # or it would spin for that
+        states = (*guess.pose[:, :2].T, np.unwrap(guess.pose[:, 2]) + turns, guess.speed, guess.turn_rate)
         x, y, yaw, speed, turn_rate = (np.interp(at, np.arange(len(guess.pose)), state) for state in states)
         most = self._robot.max_turn_rate
         return x, y, yaw, np.clip(speed, 0.0, self._robot.max_speed), np.clip(turn_rate, -most, most), guess.time

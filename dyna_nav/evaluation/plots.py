@@ -81,7 +81,7 @@ def draw_travel_times(by_label: dict[str, list[EpisodeResult]], title: str) -> F
         if math.isfinite(middle) and middle <= right:
             axes.plot(middle, 50, "o", color=colour, ms=6, mec="white", mew=1.0, zorder=4)
     axes.set(
-        xlim=(min(1.0, *(values[0] for values in ratios.values() if len(values))), right), ylim=(0, 101),
+        xlim=(min([1.0, *(values[0] for values in ratios.values() if len(values))]), right), ylim=(0, 101),
         xlabel="travel time / ideal (shortest way at full speed)", ylabel="trips [%]", title=title,
     )  # fmt: skip
     axes.grid(color="#dfe3e8", lw=0.8)

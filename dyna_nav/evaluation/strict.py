@@ -58,7 +58,10 @@ def _read(hint: Any, value: Any, path: str | Path, name: str) -> Any:
     good = isinstance(value, hint) or (hint is float and isinstance(value, int))
     if not good or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"{path}: {name} is {_shown(value)}; it must be {_WORDS[hint]}")
-    return hint(value)
+    try:
+        return hint(value)
+    except OverflowError:  # a whole number that no float holds
+        raise ValueError(f"{path}: {name} is {_shown(value)}; it must be a finite number") from None
 
 
 def _member(hints: tuple, value: Any) -> Any:
@@ -73,10 +76,10 @@ def _member(hints: tuple, value: Any) -> Any:
 def _check_range(field: dataclasses.Field, value: Any, path: str | Path, name: str) -> None:
     low, high, choices = (field.metadata.get(key) for key in ("minimum", "maximum", "choices"))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{path}: {name} is {value}; it must be a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{path}: {name} is {value}; it must lie in [{low}, {high}]")
+            raise ValueError(f"{path}: {name} is {_shown(value)}; it must lie in [{low}, {high}]")
     if choices is not None and value not in choices:
         raise ValueError(f"{path}: {name} is {_shown(value)}; it must be one of {', '.join(choices)}")
 

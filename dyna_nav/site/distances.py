@@ -9,10 +9,7 @@ import numpy as np
 from dyna_nav.site.fields import distance_at, geodesic_distance
 from dyna_nav.site.site import Site
 
-_LEAP = 8  # cells from one point of a path to the next
-_SPAN = np.arange(-_LEAP, _LEAP + 1)
-_RING = np.argwhere(np.abs(np.hypot(_SPAN[:, None], _SPAN) - _LEAP) < 0.5) - _LEAP  # [k, 2] cells about that far away
-_RING_LENGTH = np.hypot(*_RING.T)  # [k] cells
+_LEAP = 8  # cells from one point of a path to the next, at most
 
 
 class Distances:
@@ -41,7 +38,7 @@ class Distances:
         return float(self.field(place)[rows[nearest], cols[nearest]] + away[nearest])
 
     def path(self, start: int, goal: int) -> np.ndarray:
-        """Points [k, 2] (m, map frame), eight cells apart, on a shortest way from one place to another."""
+        """Points [k, 2] (m, map frame), at most eight cells apart, on a shortest way from one place to another."""
         if (start, goal) not in self._paths:
             self._paths[start, goal] = self._descend(start, goal)
         return self._paths[start, goal]
@@ -49,13 +46,16 @@ class Distances:
     def _descend(self, start: int, goal: int) -> np.ndarray:
         """The path down the field of distances."""
         field, grid = self.field(goal), self._site.map
+        # No farther than from one side of a wall to the other, where both are free for the disc.
+        leap = min(_LEAP, max(1, int(2.0 * self._radius / grid.resolution)))
+        ring, ring_length = _ring(leap)
         cell = np.array(grid.cell_of(self._places[start, :2]))
         left = self.length(self._places[start, :2], goal)
         points = [self._places[start, :2]]
-        while left > _LEAP * grid.resolution:
-            around = cell + _RING
+        while left > leap * grid.resolution:
+            around = cell + ring
             inside = ((around >= 0) & (around < field.shape)).all(axis=1)
-            around, way = around[inside], _RING_LENGTH[inside] * grid.resolution
+            around, way = around[inside], ring_length[inside] * grid.resolution
             # On a shortest way the distance falls by what is walked; everywhere else by less.
             best = int(np.argmin(field[around[:, 0], around[:, 1]] + way))
             cell, before = around[best], left
@@ -66,3 +66,10 @@ class Distances:
         path = np.array([*points, self._places[goal, :2]])
         path.flags.writeable = False
         return path
+
+
+def _ring(leap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells [k, 2] about so many cells away, and how far each is [k] [cells]."""
+    span = np.arange(-leap, leap + 1)
+    ring = np.argwhere(np.abs(np.hypot(span[:, None], span) - leap) < 0.5) - leap
+    return ring, np.hypot(*ring.T)

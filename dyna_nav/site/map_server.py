@@ -29,6 +29,7 @@ from dyna_nav.site.yaml_file import number, read_yaml
 MODES = ("trinary", "scale", "raw")
 LARGEST = 100_000_000  # cells; above it a wrong resolution or a wrong picture is likelier than a real hall
 FINEST, COARSEST = 0.001, 10.0  # edges of cells; beyond them the number is in another unit, or a slip [m]
+_SQUARE = 0.1  # cells by which the far corner of a map may move so that it is turned by whole quarters
 FARTHEST = 1e5  # of an origin from the map frame's: single precision holds a centimetre that far out [m]
 
 
@@ -202,14 +203,18 @@ def axis_aligned(cells: np.ndarray, resolution: float, origin: tuple[float, floa
     Where a cell of the result overlaps several, occupied beats unknown beats free; outside is unknown.
     """
     x, y, yaw = origin
-    yaw = math.remainder(yaw, 2.0 * math.pi)
-    if abs(yaw) * max(cells.shape) < 1e-3:  # the far corner moves by less than a thousandth of a cell
-        return OccupancyMap(cells, resolution, (x, y))
+    quarters = round(yaw / (0.5 * math.pi))
+    square = abs(yaw - quarters * 0.5 * math.pi) * max(cells.shape) < _SQUARE
+    if square:
+        yaw = quarters * 0.5 * math.pi
     cosine, sine = math.cos(yaw), math.sin(yaw)
     rows, cols = cells.shape
     turn = np.array([[cosine, sine], [-sine, cosine]])
     corners = np.array([(0.0, 0.0), (cols, 0.0), (0.0, rows), (cols, rows)]) @ turn
-    left, bottom = corners.min(axis=0)
+    left, bottom = np.round(corners.min(axis=0)) if square else corners.min(axis=0)
+    if square:  # nothing is resampled, and no wall grows
+        turned = np.ascontiguousarray(np.rot90(cells, -quarters))
+        return OccupancyMap(turned, resolution, (x + left * resolution, y + bottom * resolution))
     across, up = np.ceil(corners.max(axis=0) - (left, bottom) - 1e-6).astype(int)
     turned = _turned(np.ascontiguousarray(cells), cosine, sine, left, bottom, up, across)
     return OccupancyMap(turned, resolution, (x + left * resolution, y + bottom * resolution))

@@ -12,8 +12,10 @@ from functools import cached_property
 
 import numpy as np
 from numba import njit
+from scipy import ndimage
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1  # as in nav_msgs/OccupancyGrid
+SPECK = 0.02  # free cells that hang together are no floor when they are fewer than this share of the largest such region
 
 
 class SiteError(ValueError):
@@ -78,14 +80,19 @@ class OccupancyMap:
         return (row >= 0) & (row < self.cells.shape[0]) & (col >= 0) & (col < self.cells.shape[1])
 
     def without_margins(self, margin: float = 1.0) -> OccupancyMap:
-        """The part of the map in which anything is free and a margin [m] around it, where that is less than half of it.
+        """The part of the map in which there is floor and a margin [m] around it, where that is less than half of it.
 
         Mapping tools save squares of 100 or 200 m a side of which a building fills a corner; everything that covers a
-        site with bins or cells would spend them on nothing.
+        site with bins or cells would spend them on nothing. Specks that are free, as a laser leaves them that looked
+        out of a window, are no floor.
         """
-        rows, cols = (np.flatnonzero(self.free.any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
+        regions, _ = ndimage.label(self.free)
+        sizes = np.bincount(regions.ravel())
+        sizes[0] = 0  # what is not free
+        if not sizes.any():
             return self
+        floor = (sizes >= SPECK * sizes.max())[regions]
+        rows, cols = (np.flatnonzero(floor.any(axis=axis)) for axis in (1, 0))
         reach = math.ceil(margin / self.resolution)
         low = [max(0, int(found[0]) - reach) for found in (rows, cols)]
         high = [int(found[-1]) + reach + 1 for found in (rows, cols)]
