@@ -28,7 +28,8 @@ EXTRAS = {
         "ros-jazzy-visualization-msgs>=5.3,<6",
     ],
     "simulation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
-    "evaluation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7", "casadi>=3.6"],
+    "evaluation": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
+    "optimum": ["mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7", "casadi>=3.6"],  # how fast trips could be
     "training": ["torch==2.13.0", "onnx>=1.16", "mujoco>=3.17", "rich>=13.0", "matplotlib>=3.7"],
     "outsiders": ["pytorch-mppi>=0.9", "torch==2.13.0", "pyrvo>=0.4"],  # planners of other people, for the evaluation
     "gpu": ["onnxruntime-gpu>=1.17"],

@@ -1,4 +1,4 @@
-"""The least time of a whole trip: exact where it is known, clear of walls, faster than what it starts from."""
+"""How fast a whole trip can be: exact where it is known, clear of walls, faster than what it starts from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from planning_worlds import HALL, MODEL, hall
 
-from dyna_nav.evaluation import lone_trips
+from dyna_nav.evaluation import lone_trips_command
 from dyna_nav.evaluation.least_time import least_time
 from dyna_nav.evaluation.minimum_time import MinimumTime, Motion
 from dyna_nav.mdp import GoalTolerance
@@ -74,6 +74,15 @@ def test_of_two_guesses_the_better_way_is_taken():
     assert solver.solve(goal, [along(around_above), along(around_below)]).time < long.time - 0.1  # turned as before
 
 
+def test_a_guess_that_begins_a_turn_away_is_as_good():
+    goal = np.array([3.0, 1.5])
+    guess = along([(9.0, 1.5), goal])  # facing west, where headings of two ways to drive are likely a turn apart
+    turned = Motion(guess.time, guess.pose + np.array([0.0, 0.0, 2.0 * math.pi]), guess.speed, guess.turn_rate)
+    begin = Motion(0.1, guess.pose[:2], guess.speed[:2], guess.turn_rate[:2])
+    solver = solver_of(HALL)
+    assert solver.solve(goal, [begin, turned]).time == pytest.approx(solver.solve(goal, [guess]).time, rel=0.01)
+
+
 def test_no_way_leads_through_a_wall():
     closed = hall(12, 8, [(6.0, 0.0, 6.3, 8.0)])
     assert solver_of(closed).solve(np.array([9.0, 4.0]), [along([(3.0, 4.0), (9.0, 4.0)])]) is None
@@ -84,7 +93,7 @@ def test_trips_are_driven_and_compared_with_their_optimum(monkeypatch, tmp_path,
     words = ["--site", "random:301", "--seeds", "1", "--trips", "3", "--controllers", "astar", "--jobs", "1"]
     monkeypatch.setattr(sys, "argv", ["lone_trips", *words, "--out", str(out), "--picture", str(picture)])
     with pytest.raises(SystemExit) as end:
-        lone_trips.main()
+        lone_trips_command.main()
     assert end.value.code == 0
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -102,6 +111,6 @@ def test_a_bad_option_is_one_sentence(monkeypatch, tmp_path, capsys):
     out = str(tmp_path / "trips.csv")
     monkeypatch.setattr(sys, "argv", ["lone_trips", "--map", "nowhere.yaml", "--out", out])
     with pytest.raises(SystemExit) as end:
-        lone_trips.main()
+        lone_trips_command.main()
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1

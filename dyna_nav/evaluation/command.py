@@ -41,8 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     return with_packages(_evaluate, arguments)
 
 
-def with_packages(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command on one thread per process; a package that is not there is a ValueError with what to do."""
+def with_packages(
+    command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, extra: str = "evaluation"
+) -> int:
+    """Run a command on one thread per process; a package that is not there is a ValueError with what to do.
+
+    extra: of the package's extras the one that brings what the command needs.
+    """
     for name in THREADS:  # before numpy is loaded, and handed down to the workers: processes share the cores instead
         os.environ.setdefault(name, "1")
     try:
@@ -51,7 +56,7 @@ def with_packages(command: Callable[[argparse.Namespace], int], arguments: argpa
         if error.name and error.name.startswith("dyna_nav"):
             raise
         raise ValueError(
-            f"{error.name} is not installed; install it in the package's folder with: pip install '.[evaluation]'"
+            f"{error.name} is not installed; install it in the package's folder with: pip install '.[{extra}]'"
         ) from None
 
 

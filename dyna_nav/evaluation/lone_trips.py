@@ -1,36 +1,30 @@
-"""``python -m dyna_nav.evaluation.lone_trips``: how much faster every trip of a lone robot could have been.
-
-Controllers drive the scenario ``empty`` in the benchmark's own episodes. Then every trip is solved as a whole for its
-least time (``minimum_time.py``), from the state in which it began, with the ways of all controllers as first guesses.
-A line for each trip goes to a CSV file; the table says what is lost, and where along the way.
+"""How much faster the trips of a lone robot could have been: as they were driven, beside their optimum, and where they
+lost time to it. Every trip is solved as a whole (``minimum_time.py``) from the state in which it began, with the ways
+of all controllers as first guesses.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
+import io
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from dyna_nav.evaluation import benchmark
-from dyna_nav.evaluation.command import count, parse_seeds, with_packages
-from dyna_nav.evaluation.controllers import parse_controllers
 from dyna_nav.evaluation.minimum_time import MinimumTime, Motion
-from dyna_nav.evaluation.progress import EvaluationProgress
 from dyna_nav.evaluation.results import EpisodeResult, Trip
-from dyna_nav.evaluation.scenario import Scenario, load_scenario, overridden
+from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, wrap_angle
 from dyna_nav.planning.admissible import BrakingConfig
 from dyna_nav.simulation.drawing import draw_map
 from dyna_nav.site import Site
-from dyna_nav.whole_file import check_writable
-from dyna_nav.workers import run_jobs
+from dyna_nav.whole_file import write_whole
 
-SCENARIO = "empty"
 END = 3.0  # of the way at either end of a trip that is told apart [m]
 BESIDE = 1.5  # who is farther from the optimum's way has taken another one [m]
 SHOWN = 6  # trips in the picture
@@ -123,31 +117,39 @@ def _parts(motion: Motion, along: Motion) -> tuple[float, float, float]:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: what trips take, and what could be saved."""
+    """Markdown: what trips take, and what could be saved, on the trips of which every controller has an optimum."""
+    labels = list(dict.fromkeys(row.controller for row in rows))
+    solved = {(row.controller, row.seed, row.trip) for row in rows if np.isfinite(row.optimum_s)}
+    kept = [row for row in rows if all((label, row.seed, row.trip) in solved for label in labels)]
     lines = [
-        "| controller | trips | least / ideal | optimum / ideal | time / ideal | lost per trip "
-        f"| on the first {END:g} m | between | on the last {END:g} m |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| controller | trips | least / ideal | optimum / ideal | time / ideal | lost per trip | trips with parts "
+        f"| lost on the first {END:g} m | between | on the last {END:g} m |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for label in dict.fromkeys(row.controller for row in rows):
-        mine = [row for row in rows if row.controller == label and np.isfinite(row.optimum_s)]
-        if not mine:
-            continue
-        ideal, least, optimum, travel, *lost = np.array([astuple(row)[3:] for row in mine]).T
-        parts = [f"{np.nanmean(part):.2f} s" if np.isfinite(part).any() else "-" for part in lost]
+    for label in labels if kept else ():
+        figures = np.array([astuple(row)[3:] for row in kept if row.controller == label])
+        ideal, least, optimum, travel = figures[:, :4].sum(axis=0)
+        lost = figures[np.isfinite(figures[:, 4:]).all(axis=1), 4:]
+        parts = [f"{part:.2f} s" for part in lost.mean(axis=0)] if len(lost) else ["-"] * 3
         lines.append(
-            f"| {label} | {len(mine)} | {least.sum() / ideal.sum():.3f} | {optimum.sum() / ideal.sum():.3f} "
-            f"| {travel.sum() / ideal.sum():.3f} | {np.mean(travel - optimum):.2f} s | {' | '.join(parts)} |"
+            f"| {label} | {len(figures)} | {least / ideal:.3f} | {optimum / ideal:.3f} | {travel / ideal:.3f} "
+            f"| {(travel - optimum) / len(figures):.2f} s | {len(lost)} | {' | '.join(parts)} |"
         )
-    unsolved = sum(not np.isfinite(row.optimum_s) for row in rows)
-    return "\n".join([*lines, f"\n{unsolved} of {len(rows)} trips without an optimum are left out."])
+    return "\n".join([*lines, f"\n{len(rows) - len(kept)} of {len(rows)} trips are left out: no optimum was found."])
+
+
+def write(file: Path, compared: list[Compared]) -> None:
+    """Write a row for each trip (csv). Raises OSError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Row)])
+    for trip in compared:
+        writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in astuple(trip.row)])
+    write_whole(file, text.getvalue())
 
 
 def draw(file: Path, site: Site, compared: list[Compared]) -> None:
     """Write a picture of the trips that lost most: as driven, coloured by speed, and the optimum as a line."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     solved = [trip for trip in compared if trip.optimum is not None]
     most = sorted(solved, key=lambda trip: trip.optimum.time - trip.driven.time)[:SHOWN]
     figure = Figure(figsize=(15.0, 9.0), layout="constrained")
@@ -171,57 +173,3 @@ def draw(file: Path, site: Site, compared: list[Compared]) -> None:
         figure.colorbar(dots, ax=figure.axes, label="speed driven [m/s]", shrink=0.6)
     figure.suptitle(f"The trips that lost most on {site.name}; red: the optimum from the same start")
     figure.savefig(file, dpi=90)
-
-
-def main() -> None:
-    """Drive, solve, and print what could be saved."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--map", default="", metavar="M", help="map_server yaml")
-    where.add_argument("--site", default="default", metavar="S", help="default or random:SEED")
-    parser.add_argument("--controllers", default="dyna2,astar-fleet", metavar="A,B")
-    parser.add_argument("--seeds", default="101-112", metavar="A-B")
-    parser.add_argument("--trips", type=count, metavar="N", help="trips per seed (default: the scenario's)")
-    parser.add_argument("--jobs", type=count, default=2, metavar="N", help="processes")
-    parser.add_argument("--out", type=Path, default=Path("runs/lone_trips.csv"), help="CSV file, a line per trip")
-    parser.add_argument("--picture", type=Path, help="picture of the trips that lost most")
-    arguments = parser.parse_args()
-    try:
-        sys.exit(with_packages(_run, arguments))
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"lone_trips: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "lone_trips: interrupted\n")
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    controllers, seeds = parse_controllers(arguments.controllers), parse_seeds(arguments.seeds)
-    scenario = overridden(load_scenario(SCENARIO), 1, arguments.trips, arguments.map or arguments.site)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    for file in filter(None, (arguments.out, arguments.picture)):
-        check_writable(file)
-    site = benchmark.check(scenario, controllers, seeds)
-    with EvaluationProgress(len(seeds) * len(controllers), scenario.trips) as progress:
-        results = benchmark.run_benchmark(scenario, controllers, seeds, arguments.jobs, progress.trip, progress.episode)
-    of_seed = [tuple(result for result in results if result.seed == seed) for seed in seeds]
-    compared: list[Compared] = []
-
-    def keep(trips: list[Compared]) -> None:
-        compared.extend(trips)
-        print(f"lone_trips: {len(compared)} trips solved", file=sys.stderr, flush=True)
-
-    run_jobs(compare, [Job(scenario, together) for together in of_seed], arguments.jobs, lambda: None, keep)
-    compared.sort(key=lambda trip: (trip.row.controller, trip.row.seed, trip.row.trip))
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Row)])
-        for trip in compared:
-            writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in astuple(trip.row)])
-    print(table([trip.row for trip in compared]))
-    if arguments.picture:
-        draw(arguments.picture, site, compared)
-    return 0
-
-
-if __name__ == "__main__":
-    main()

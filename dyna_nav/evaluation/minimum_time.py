@@ -100,7 +100,7 @@ class MinimumTime:
         return max(min(self._robot.radius + self._margin, float(had)), self._robot.radius - _SMOOTHED)
 
     def _started(self, guess: Motion, begin: float, count: int) -> tuple[np.ndarray | float, ...]:
-        """What the solver starts from: x, y, yaw (that begins near ``begin``), speed, turn rate [count + 1]; the time."""
+        """What the solver starts from: x, y, yaw (beginning near ``begin``), speed, turn rate [count + 1]; the time."""
         at = np.linspace(0.0, len(guess.pose) - 1.0, count + 1)
         turns = 2.0 * math.pi * round((begin - guess.pose[0, 2]) / (2.0 * math.pi))  # or it would spin for that
         states = (*guess.pose[:, :2].T, np.unwrap(guess.pose[:, 2]) + turns, guess.speed, guess.turn_rate)

@@ -15,7 +15,7 @@ from numba import njit
 from scipy import ndimage
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1  # as in nav_msgs/OccupancyGrid
-SPECK = 0.02  # free cells that hang together are no floor when they are fewer than this share of the largest such region
+SPECK = 0.02  # a free region is no floor when it is smaller than this share of the largest
 
 
 class SiteError(ValueError):
