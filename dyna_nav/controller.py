@@ -39,7 +39,11 @@ class Observation:
 
 
 class Controller(Protocol):
-    """Drives a fleet: one command per robot and step of 0.1 s."""
+    """Drives a fleet: one command per robot and step of 0.1 s.
+
+    Used where they are there: ``close()``, ``wait_for_potentials()``, ``report`` and ``model_version``
+    (docs/writing_a_controller.md).
+    """
 
     def reset(self, site: Site, robots: int, rng: np.random.Generator, model: RobotModel) -> None:
         """Begin a run on a site with a number of robots; forget everything of the last run.

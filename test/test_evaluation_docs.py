@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import yaml
+from campaign_worlds import episode
 from evaluation_worlds import course, drive
 
+from dyna_nav.evaluation.benchmark import summarise
 from dyna_nav.evaluation.campaign import load_campaign
 from dyna_nav.evaluation.controllers import REGISTERED
 from dyna_nav.evaluation.course import draw_course
 from dyna_nav.evaluation.figures import COLUMNS, TARGET_FIGURES
 from dyna_nav.evaluation.scenario import load_scenario, shipped_scenarios
+from dyna_nav.evaluation.tables import write_trips
 from dyna_nav.mdp import RobotModel
+from dyna_nav.simulation.config import SimulationConfig
 from dyna_nav.site import resolve_site
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +58,29 @@ def test_the_campaign_of_the_page_can_be_read(tmp_path):
     path.write_text(block("yaml", 1))
     assert [run.name for run in load_campaign(path).runs] == ["hall-busy"]
     assert all(f"`{name}`" in PAGE for name in TARGET_FIGURES if name not in COLUMNS)
+
+
+def test_every_figure_and_every_column_of_the_results_is_on_the_page(tmp_path):
+    results = [episode("dyna2", 1), episode("astar", 1)]
+    summary = summarise(results)
+    named = {key for figures in summary["controllers"].values() for key in figures} - {"clusters"}
+    write_trips(tmp_path / "trips.csv", results)
+    header = (tmp_path / "trips.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert len(named) > 25
+    assert len(header) > 15
+    assert {name for name in (*named, *header) if f"`{name}`" not in PAGE} == set()
+
+
+def test_the_page_says_what_sensors_and_base_are_like():
+    config = SimulationConfig()
+    told = [
+        f"{config.mass:g} kg", f"{config.latency:g} s after a command", f"{100 * config.position_noise:g} cm",
+        f"{math.degrees(config.heading_noise):.1f} degrees", f"over {config.noise_time:g} s",
+        f"{1000 * config.speed_noise:g} mm/s", f"{1000 * config.turn_rate_noise:g} mrad/s",
+        f"{100 * config.laser_height:g} cm above the floor", f"{config.beams}\nbeams", f"up to {config.scan_max:g} m",
+        f"with {100 * config.scan_noise:g} cm of noise",
+    ]  # fmt: skip
+    assert [words for words in told if words not in PAGE] == []
 
 
 def test_every_shipped_scenario_and_controller_is_on_the_page():
