@@ -116,7 +116,7 @@ def test_the_training_names_the_package_that_it_misses_and_an_extra_that_exists(
     assert main(["train", "--quick"]) == 2
     words = capsys.readouterr().err
     assert "torch is not installed" in words
-    extra = re.search(r"dyna_nav\[(\w+)\]", words).group(1)
+    extra = re.search(r"'\.\[(\w+)\]'", words).group(1)
     assert f'"{extra}": [' in (Path(__file__).resolve().parent.parent / "setup.py").read_text()
 
 
