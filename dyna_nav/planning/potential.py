@@ -16,7 +16,7 @@ from dyna_nav.mdp import GoalTolerance, RobotModel
 from dyna_nav.planning.lattice import HEADING_ANGLES, HEADINGS, MOVES, Lattice, PotentialConfig
 
 UNREACHABLE = np.float32(1e6)  # time to go where there is none [s]
-SLOWEST = 10.0  # times longer than at full speed is what a robot takes where it hardly fits
+SLOWEST = 40.0  # times longer than at full speed is what a robot takes where it hardly fits
 _TICK = 0.001  # resolution of the priority queue [s]
 _BUCKET = 32  # ticks in a bucket; below the cheapest motion, so that a bucket is final when it is left
 
@@ -118,11 +118,12 @@ def _time_to_go(price, oncoming, goals, moves, straight, spin, arc):
 def _price(lattice: Lattice, config: PotentialConfig, clearance: np.ndarray) -> np.ndarray:
     """Factor on driving [rows, cols] for a clearance [rows, cols] [m]; 0 where the robot does not fit.
 
-    Near walls it is a preference; where the braking rule admits no full speed it is what driving slower takes.
+    Near walls it is a preference; where the braking rule admits no full speed it is what driving slower takes, and that
+    grows with the square of what is missing: a robot that hardly fits turns and waits more than it drives.
     """
     slack = clearance - lattice.radius
     nearness = np.clip(1.0 - slack / config.wall_margin, 0.0, 1.0) if config.wall_margin > 0 else np.zeros_like(slack)
-    slowness = np.clip(config.full_speed_room / np.maximum(slack, 1e-6), 1.0, SLOWEST)
+    slowness = np.clip((config.full_speed_room / np.maximum(slack, 1e-6)) ** 2, 1.0, SLOWEST)
     return np.where(slack > 0.0, np.maximum(1.0 + config.wall_factor * nearness, slowness), 0.0).astype(np.float32)
 
 
