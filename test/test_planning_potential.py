@@ -16,6 +16,7 @@ from dyna_nav.planning.admissible import approach
 from dyna_nav.planning.lattice import HEADING_ANGLES, HEADINGS, Lattice, PotentialConfig
 from dyna_nav.planning.potential import UNREACHABLE, heading_position, interpolate, time_to_go
 from dyna_nav.planning.potential_store import PotentialStore
+from dyna_nav.planning.ways import way_of
 from dyna_nav.site.fields import distance_at, geodesic_distance
 
 RACKS = [(2, 2, 10, 3), (2, 5, 10, 6), (2, 8, 10, 9), (4.5, 3, 5, 5)]  # with a dead end between the first two
@@ -113,6 +114,17 @@ def test_around_racks_it_is_never_far_below_the_geodesic_time():
         ideal = distance_at(RACK_HALL, geodesic, np.array([x, y])) / MODEL.max_speed
         reached = min(at(lattice, field, x, y, yaw) for yaw in HEADING_ANGLES)
         assert 0.85 * ideal - 0.4 < reached < 1.8 * ideal + 0.5
+
+
+@pytest.mark.parametrize(("gap", "other", "taken"), [(0.85, True, "other"), (1.2, True, "gap"), (0.85, False, "gap")])
+def test_a_gap_that_hardly_holds_the_robot_is_the_last_resort(gap, other, taken):
+    """It would be tried for long, and mostly in vain; the way round is 12 m longer."""
+    wall = [(6.0, 0.0, 6.6, 7.0 - gap / 2), (6.0, 7.0 + gap / 2, 6.6, 14.0 if other else 16.0)]
+    site = hall(12, 16, wall)
+    lattice, field = field_of(site, (11.0, 7.0, 0.0))
+    way = lattice.centres(way_of(field, *lattice.cell_of(np.array([2.0, 7.0]))))
+    through = way[np.abs(way[:, 0] - 6.3).argmin(), 1]
+    assert abs(through - 7.0) < 0.5 if taken == "gap" else through > 14.0
 
 
 def test_a_closed_room_is_unreachable():
