@@ -68,8 +68,12 @@ def test_a_candidate_is_compared_with_the_defaults_case_by_case():
 
 
 @pytest.mark.parametrize(
-    "words", ["pursuit.lookahead_time", "pursuit.wings=2", "replan_period=-1", "replan_period=fast"]
-)
+    "words",
+    [
+        "pursuit.lookahead_time", "pursuit.wings=2", "replan_period=-1", "replan_period=fast", "pursuit=2",
+        "replan_period.real=2", "pursuit.smoothing=0.9", "pursuit.smoothing=nan",
+    ],
+)  # fmt: skip
 def test_a_candidate_that_cannot_be_is_refused_in_one_sentence(sweep_of, capsys, words):
     with pytest.raises(SystemExit) as end:
         sweep_of("--candidate", words)
@@ -77,6 +81,22 @@ def test_a_candidate_that_cannot_be_is_refused_in_one_sentence(sweep_of, capsys,
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert words.partition("=")[0] in told
+
+
+@pytest.mark.parametrize("arguments", [(), ("--table",)])
+def test_where_nothing_can_be_written_or_read_is_said_before_anything_is_driven(sweep_of, tmp_path, capsys, arguments):
+    (tmp_path / "sweep.csv").mkdir()
+    with pytest.raises(SystemExit) as end:
+        sweep_of(*arguments)
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "sweep.csv is a folder" in told
+
+
+def test_the_scenarios_belong_to_what_the_figures_depend_on():
+    files = {f"evaluation/scenarios/{case.scenario}.yaml" for case in (*sweep.CASES, *sweep.OTHER_CASES)}
+    assert {part for part in sweep.DRIVEN_BY if part.endswith(".yaml")} == files
 
 
 def test_every_value_that_is_tried_is_another_one_and_within_its_range():

@@ -9,7 +9,6 @@ import re
 import shlex
 import signal
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +24,6 @@ from dyna_nav.planning.ablations import ABLATIONS
 from dyna_nav.site import save_map
 from dyna_nav.world_model import bundle
 
-ROOT = Path(__file__).resolve().parent.parent
 TWO = [run_entry(), run_entry(name="second", site="random:3")]
 
 
@@ -78,7 +76,15 @@ def test_a_bad_run_is_one_sentence_with_file_run_field_and_value(entry, named, t
         ({"colour": "red"}, "colour is no known field"),
         ({"targets": [{"section": "busy", "runs": "first", "figure": "ratio"}]}, "targets[0] has no clear bound"),
         ({"targets": [{"section": "busy", "runs": "x*", "figure": "ratio", "at_most": 1}]}, "which names no run"),
+        ({"targets": [{"runs": "*,x*", "figure": "ratio", "at_most": 1}]}, "targets[0].runs has 'x*', which names no"),
         ({"targets": [{"section": "busy", "runs": "*", "figure": "joy", "at_most": 1}]}, "figure is 'joy'; known are"),
+        (
+            {"targets": [{"runs": "*", "figure": "ratio", "at_most": 1, "than": "astr"}]},
+            "targets[0].than is 'astr', which drives in no run; known are dyna2, astar-fleet",
+        ),
+        ({"targets": [{"runs": "*", "figure": "trips", "at_most": 1, "controller": "x"}]}, "targets[0].controller is"),
+        ({"reference": "dyan2"}, "reference is 'dyan2', which drives in no run"),
+        ({"baseline": "orca"}, "baseline is 'orca', which drives in no run"),
     ],
 )
 def test_a_bad_campaign_is_one_sentence(changes, named, tmp_path, capsys):
@@ -100,8 +106,6 @@ def test_a_missing_field_is_named(field, tmp_path, capsys):
 def test_what_is_no_yaml_is_named_with_its_line(tmp_path, capsys):
     path = tmp_path / "broken.yaml"
     path.write_text("title: [\n")
-    from dyna_nav.cli import main
-
     assert main(["campaign", "--campaign", str(path)]) == 2
     assert "broken.yaml: not valid YAML in line" in capsys.readouterr().err
 
@@ -253,11 +257,44 @@ def test_a_result_of_which_only_a_part_was_driven_is_none(made_up, tmp_path, cap
     assert len(made_up.asked) == 2
 
 
-def test_a_damaged_result_is_named(made_up, tmp_path, capsys):
+def test_a_picture_of_other_controllers_is_drawn_anew(made_up, tmp_path, capsys):
+    command(tmp_path, content([run_entry(plots=["travel_times"])]))
+    alone = content([run_entry(plots=["travel_times"], plots_of="dyna2")])
+    for asked in (2, 2):
+        assert command(tmp_path, alone) == 0
+        assert len(made_up.asked) == asked
+    assert "(its pictures show other controllers)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", "{}", "whole without scenario", "whole without controllers", "whole without machine"]
+)
+def test_a_damaged_result_is_named_before_anything_is_driven(damage, made_up, tmp_path, capsys):
+    command(tmp_path, content(TWO))
+    for name in ("first", "second"):
+        file = tmp_path / "out" / f"{name}.json"
+        whole = json.loads(file.read_text())
+        if name == "first":
+            file.unlink()
+        else:
+            kept = {key: value for key, value in whole.items() if key != damage.split()[-1]}
+            file.write_text(json.dumps(kept) if "whole" in damage else damage)
+    assert command(tmp_path, content(TWO)) == 2
+    words = capsys.readouterr().err
+    assert "second.json: no result of a campaign can be read from it; delete it" in words
+    assert len(made_up.asked) == 2
+
+
+@pytest.mark.parametrize("cut", [1, 30])
+def test_a_table_that_is_cut_off_is_named(cut, made_up, tmp_path, capsys):
     command(tmp_path, content())
-    (tmp_path / "out" / "first.json").write_text("{")
+    file = tmp_path / "out" / "first.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines)[:-cut] if cut > 1 else "".join(lines[:-1]))
     assert command(tmp_path, content()) == 2
-    assert "first.json: no result of a campaign can be read from it; delete it" in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert "Traceback" not in words
+    assert re.search(r"first.csv: cannot be read \(.*\); delete it and run the campaign again", words)
 
 
 def test_only_some_runs_can_be_asked_for(made_up, tmp_path, capsys):
@@ -298,6 +335,14 @@ def test_a_run_that_fails_does_not_take_the_others_with_it(made_up, tmp_path, ca
     assert (tmp_path / "out" / "second.json").exists()
 
 
+def test_a_run_that_fails_by_a_mistake_is_shown_where_it_was_made(made_up, tmp_path, capsys):
+    made_up.raises[1] = IndexError("no such robot")
+    assert command(tmp_path, content(TWO)) == 1
+    words = capsys.readouterr().err
+    assert re.search(r"Traceback.*campaign: 1/2 first failed: no such robot", words, re.DOTALL)
+    assert (tmp_path / "out" / "second.json").exists()
+
+
 def test_an_interrupted_campaign_goes_on_where_it_was(made_up, tmp_path, capsys):
     made_up.raises[2] = KeyboardInterrupt()
     assert command(tmp_path, content(TWO)) == 130
@@ -307,7 +352,7 @@ def test_an_interrupted_campaign_goes_on_where_it_was(made_up, tmp_path, capsys)
     assert [site for _, site, _ in made_up.asked] == ["default", "random:3", "random:3"]
 
 
-def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp_path, monkeypatch):
+def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -316,6 +361,12 @@ def test_a_run_that_is_interrupted_while_it_is_written_is_not_there(made_up, tmp
         assert command(tmp_path, content()) == 130
     assert command(tmp_path, content()) == 0
     assert len(made_up.asked) == 2
+    with monkeypatch.context() as while_writing:  # nor is the one that it was to replace: half of it is gone
+        while_writing.setattr(campaign_results, "source_key", lambda parts: "new")
+        while_writing.setattr(tables, "write_json", interrupted)
+        assert command(tmp_path, content(), "--fresh") == 130
+    assert command(tmp_path, content(), "--list") == 0
+    assert "first: to run: not made yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

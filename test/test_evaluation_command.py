@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from dyna_nav.cli import main
+from dyna_nav.evaluation import tables
 from dyna_nav.evaluation.benchmark import versions
 from dyna_nav.evaluation.controllers import make_named, parse_controllers
 from dyna_nav.workers import run_jobs
@@ -325,6 +326,25 @@ def test_one_bad_controller_does_not_cost_what_the_others_have_driven(small, tmp
     assert pair["trips"] == 2  # of seed 1, the only one that both drove
     assert "3 of 4 episodes were finished" in words.err
     assert "travel time of line over late" in words.out
+
+
+@pytest.mark.parametrize(("seeds", "status"), [("1", 2), ("1-2", 2)])
+def test_what_cannot_be_printed_is_written_and_hides_no_other_fault(
+    seeds, status, small, tmp_path, capsys, monkeypatch
+):
+    def unprintable(summary):
+        raise UnicodeEncodeError("ascii", "→", 0, 1, "not in this terminal")
+
+    monkeypatch.setattr(tables, "text", unprintable)
+    late = f"{LINE},late=evaluation_worlds:FailsOnSeed2"
+    given = ("--seeds", seeds, "--jobs", 1, "--json", tmp_path / "e.json")
+    assert evaluate("--scenario", small, "--controllers", late, *given) == status
+    summary, table = kept(tmp_path)
+    assert summary["complete"] is (seeds == "1")
+    assert len(table) == summary["episodes"] * 2
+    words = capsys.readouterr().err
+    assert "not in this terminal" in words
+    assert ("controller 'late' on seed 2" in words) is (seeds == "1-2")
 
 
 def test_who_ends_before_the_first_episode_leaves_an_older_result_alone(small, tmp_path, capsys):

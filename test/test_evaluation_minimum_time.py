@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from dataclasses import replace
 
+import campaign_worlds
 import numpy as np
 import pytest
 from planning_worlds import HALL, MODEL, hall
 
 from dyna_nav.evaluation import lone_trips_command
 from dyna_nav.evaluation.least_time import least_time
+from dyna_nav.evaluation.lone_trips import motion_of
 from dyna_nav.evaluation.minimum_time import MinimumTime, Motion
 from dyna_nav.mdp import GoalTolerance
 
@@ -86,6 +89,17 @@ def test_a_guess_that_begins_a_turn_away_is_as_good():
 def test_no_way_leads_through_a_wall():
     closed = hall(12, 8, [(6.0, 0.0, 6.3, 8.0)])
     assert solver_of(closed).solve(np.array([9.0, 4.0]), [along([(3.0, 4.0), (9.0, 4.0)])]) is None
+
+
+def test_who_was_carried_to_the_start_of_a_trip_did_not_turn_on_the_way():
+    driven = campaign_worlds.episode("dyna2", 1, steps=60)
+    driven.pose[:, 0] = np.where(np.arange(60)[:, None] < 30, (1.0, 1.0, 3.0), (5.0, 1.0, 0.0))
+    given_up = replace(driven.trips[0], assigned_s=3.1, travel_s=2.0)
+    motion = motion_of(driven, given_up, np.array([1.0, 1.0, 3.0]))
+    assert motion.pose[0] == pytest.approx([5.0, 1.0, 0.0])
+    assert np.all(motion.turn_rate == 0.0)
+    driven.pose[:30, 0] = (4.9, 1.0, -0.1)  # who drove there did
+    assert motion_of(driven, given_up, np.zeros(3)).turn_rate[0] == pytest.approx(1.0)
 
 
 def test_trips_are_driven_and_compared_with_their_optimum(monkeypatch, tmp_path, capsys):

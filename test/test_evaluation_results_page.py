@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from campaign_worlds import PACE, MadeUp, command, content, episode, run_entry, section
+from campaign_worlds import PACE, MadeUp, command, content, episode, run_entry, section, trip
 from evaluation_worlds import open_hall
 
 from dyna_nav.evaluation import benchmark
@@ -114,7 +115,7 @@ def test_pictures_are_linked_where_they_lie(page_of, tmp_path):
         ({"figure": "trips_within_3x", "at_least": 0.99}, "at least 99.00 %", "100.00 %", "reached"),
         ({"runs": "*", "at_most": 0.9}, "at most 0.900", "0.800", "reached (2 of 3 runs)"),
         ({"runs": "absent", "at_most": 0.9}, "at most 0.900", "-", "not measured"),
-        ({"than": "orca", "at_most": 0.9}, "at most 0.900", "-", "not measured"),
+        ({"runs": "*", "than": "astar", "at_most": 0.9}, "at most 0.900", "0.750", "reached (1 of 3 runs)"),
     ],
 )  # fmt: skip
 def test_a_target_is_judged_by_what_was_measured(changes, wanted, measured, reached, page_of):
@@ -151,6 +152,26 @@ def test_a_controller_without_any_trip_has_no_ratios(tmp_path, page_of, monkeypa
     page = (tmp_path / "out.md").read_text()
     assert cells(page, "|  | astar-fleet |")[2:5] == ["0", "0", "-"]
     assert "not measured" in page
+
+
+def test_the_rows_of_a_run_are_rounded_once(tmp_path, page_of, monkeypatch):
+    monkeypatch.setitem(PACE, "astar-fleet", 1.24654)  # 1.2465 in the summary
+    assert command(tmp_path, content([run_entry()])) == 0
+    page = (tmp_path / "out.md").read_text()
+    assert cells(page, "|  | astar-fleet |")[4] == "1.247"
+
+
+def test_jerk_is_that_of_trips_that_were_driven(tmp_path, page_of, monkeypatch):
+    def refused(label, seed, robot, number):
+        made = trip(label, seed, robot, number)
+        refuses = label == "astar-fleet" and robot == 0
+        return replace(made, finished=False, note="too far", mean_abs_jerk=0.0) if refuses else made
+
+    monkeypatch.setattr("campaign_worlds.trip", refused)
+    assert command(tmp_path, content([run_entry()])) == 0
+    head, row = (cells((tmp_path / "out.md").read_text(), start) for start in ("| run |", "|  | astar-fleet |"))
+    assert row[head.index("not finished")] == "4"
+    assert row[head.index("jerk [m/s³]")] == "1.50"
 
 
 def test_people_who_are_hit_and_who_walk_into_a_standing_robot_are_counted_apart(tmp_path, page_of, contacts):

@@ -67,6 +67,15 @@ def test_every_scenario_can_be_drawn_on_its_own_site_and_on_another(name, site):
         ("events: [{pallet: {x: 3.0}}]", r"events\[0\].pallet has only one of x and y"),
         ("events: [{pallet: {in_way: true, stays: -1}}]", r"events\[0\].pallet.stays is -1"),
         ("events: [{every: 5, stall: {}}]", r"events\[0\].stall never ends"),
+        (
+            "events: [{at: 50, rack: {}}, {at: 10, rack: {}}]",
+            r"events\[1\].at is 10 s, but the rack event before it goes on until 50 s",
+        ),
+        ("events: [{at: 10, every: 40, times: 3, rack: {}}, {at: 30, rack: {}}]", "goes on until 90 s"),
+        (
+            "events: [{stall: {robot: 1}}, {at: 10, stall: {robot: 1, lasts: 30}}]",
+            r"events\[1\].stall.robot is 1, which events\[0\] stalls as well",
+        ),
         ("name: other", "name is no known field"),
         ("just words", "the file is 'just words'"),
         ("robots: [", "not valid YAML in line 1"),
@@ -83,6 +92,13 @@ def test_what_is_wrong_is_named_with_file_and_field(text, named, tmp_path):
         load_scenario(str(path))
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_racks_that_move_in_order_and_stalls_of_several_robots_are_taken(tmp_path):
+    path = tmp_path / "mine.yaml"
+    racks = "{rack: {}}, {at: 10, every: 10, times: 3, rack: {}}, {at: 30, rack: {}}"
+    path.write_text(f"events: [{racks}, {{stall: {{robot: 0}}}}, {{stall: {{robot: 1}}}}, {{stall: {{}}}}]")
+    assert len(load_scenario(str(path)).events) == 6
 
 
 def test_a_scenario_that_is_nowhere_is_refused_with_those_that_ship():

@@ -13,7 +13,7 @@ import csv
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from dyna_nav.evaluation.benchmark import course_of, site_of
 from dyna_nav.evaluation.episode import Episode
 from dyna_nav.evaluation.scenario import load_scenario, overridden
 from dyna_nav.parameters import check
+from dyna_nav.whole_file import check_writable, make_folder
 from dyna_nav.workers import run_jobs
 from dyna_nav.world_model.source_key import source_key
 
@@ -49,8 +50,11 @@ SWEEP = {  # parameter: values that are tried beside the default, what was close
 }
 DRIVEN_BY = (  # source that the figures depend on
     "mdp.py", "controller.py", "site", "simulation", "baselines", "planning/admissible.py", "planning/obstacles.py",
-    "safety/braking.py", "evaluation/corridor.py", "evaluation/course.py", "evaluation/driver.py",
-    "evaluation/episode.py", "evaluation/happenings.py", "evaluation/tasks.py",
+    "safety/braking.py", "evaluation/carrying.py", "evaluation/corridor.py", "evaluation/course.py",
+    "evaluation/driver.py", "evaluation/episode.py", "evaluation/happenings.py", "evaluation/incidents.py",
+    "evaluation/scenario.py", "evaluation/tasks.py",
+    *(f"evaluation/scenarios/{name}.yaml" for name in ("busy", "empty", "head_on", "head_on_narrow", "pallets",
+    "stalled")),
 )  # fmt: skip
 DEFAULT = "default"
 COLUMNS = ("candidate", "case", "group", "travel_s", "ideal_s", "trips", "unfinished", "collisions", "slowest", "code")
@@ -107,9 +111,12 @@ def with_values(config: BaselineConfig, values: dict[str, float]) -> BaselineCon
     for name, value in values.items():
         part, _, last = name.rpartition(".")
         owner = getattr(config, part, None) if part else config
-        if owner is None or not hasattr(owner, last):
+        if not is_dataclass(owner) or not hasattr(owner, last) or is_dataclass(getattr(owner, last)):
             raise ValueError(f"parameter {name} does not exist; see BaselineConfig for those that do")
-        changed = replace(owner, **{last: type(getattr(owner, last))(value)})
+        kind = type(getattr(owner, last))
+        if kind is int and not float(value).is_integer():
+            raise ValueError(f"parameter {name} is {value}; it takes a whole number")
+        changed = replace(owner, **{last: kind(value)})
         config = replace(config, **{part: changed}) if part else changed
     check(config)
     return config
@@ -161,6 +168,8 @@ def read(path: Path) -> list[dict[str, str]]:
     """Rows of a result file; none when there is no such file yet. Raises ValueError for a file of another kind."""
     if not path.exists():
         return []
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file with --out")
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -225,7 +234,10 @@ def main() -> None:
         ]
         for _, values in wanted:
             with_values(BaselineConfig(), values)
-    except ValueError as error:
+        if not arguments.table:
+            make_folder(arguments.out.parent)
+            check_writable(arguments.out)
+    except (ValueError, OSError) as error:
         parser.exit(2, f"sweep: {error}\n")
     cases = {case.name: case for case in (OTHER_CASES if arguments.other_cases else CASES)}
     code = rows[-1]["code"] if arguments.table and rows else source_key(DRIVEN_BY)
@@ -237,7 +249,6 @@ def main() -> None:
         for case in cases.values()
         if (name, case.name) not in known
     ]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
 
     def keep(row: dict[str, str]) -> None:
         fresh = not arguments.out.exists()

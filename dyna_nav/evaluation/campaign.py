@@ -191,8 +191,16 @@ def _check(campaign: Campaign, path: Path) -> None:
             raise ValueError(f"{path}: targets[{k}].figure is {target.figure!r}; known are {', '.join(TARGET_FIGURES)}")
         if (target.at_most is None) == (target.at_least is None):
             raise ValueError(f"{path}: targets[{k}] has no clear bound; give either at_most or at_least")
-        if not campaign.matching(target.runs):
-            raise ValueError(f"{path}: targets[{k}].runs is {target.runs!r}, which names no run")
+        for glob in target.runs.split(","):
+            if not campaign.matching(glob):
+                raise ValueError(f"{path}: targets[{k}].runs has {glob.strip()!r}, which names no run")
+    drivers = list(dict.fromkeys(name.label for run in campaign.runs for name in run.names()))
+    named = {"reference": campaign.reference, "baseline": campaign.baseline}
+    for k, target in enumerate(campaign.targets):
+        named |= {f"targets[{k}].controller": target.controller, f"targets[{k}].than": target.than}
+    for field, label in named.items():  # who is compared by default need not be there
+        if label not in (*drivers, "", Campaign.reference, Campaign.baseline):
+            raise ValueError(f"{path}: {field} is {label!r}, which drives in no run; known are {', '.join(drivers)}")
 
 
 def _quoted(text: str) -> str:

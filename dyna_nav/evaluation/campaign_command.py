@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from dyna_nav.evaluation.command import count, with_packages
@@ -71,9 +72,9 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
 
     make_folder(folder)
     failed = 0
-    for number, run in enumerate(chosen, start=1):
-        here = f"campaign: {number}/{len(chosen)} {run.name}"
-        reason, missing = why_not(run, folder, maps, model, code), no_map(run, maps)
+    reasons = [why_not(run, folder, maps, model, code) for run in chosen]  # a damaged result is told before the hours
+    for number, (run, reason) in enumerate(zip(chosen, reasons, strict=True), start=1):
+        here, missing = f"campaign: {number}/{len(chosen)} {run.name}", no_map(run, maps)
         if not reason:
             _say(f"{here} is there")
             continue
@@ -83,8 +84,10 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
         _say(f"{here} ({reason})")
         try:
             make(run, folder, maps, model, jobs)
-        except (ValueError, OSError, RuntimeError) as error:  # the others are worth their hours all the same
+        except Exception as error:  # whatever it is, the others are worth their hours
             failed += 1
+            if not isinstance(error, (ValueError, OSError)):
+                traceback.print_exception(error)
             _say(f"{here} failed: {error}")
         except KeyboardInterrupt:
             _say(f"campaign: interrupted in {run.name}; finished runs are kept, the same command goes on from here")

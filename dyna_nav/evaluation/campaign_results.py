@@ -1,7 +1,8 @@
 """The results of a campaign on disk: what is there, what is stale, and how a run is made.
 
 A run leaves NAME.csv (one row per trip), NAME/ (pictures) and, written last, NAME.json: the summary of the evaluation
-and under ``campaign`` what it was made from. Without the last there is no result, so an interrupted run leaves none.
+and under ``campaign`` what it was made from. Without the last there is no result. An older one goes before the first of
+them is written, so a run that is interrupted while it writes leaves none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation.campaign import MAPS, Run
 from dyna_nav.evaluation.controllers import file_of
 from dyna_nav.evaluation.progress import EvaluationProgress
+from dyna_nav.evaluation.results import TIMED_OUT
 from dyna_nav.evaluation.scenario import overridden
 from dyna_nav.site import SiteError
 from dyna_nav.site.site import files_of
@@ -34,11 +36,16 @@ MADE_BY = (  # source that the figures depend on; planners of others come with t
 )  # fmt: skip
 PICTURE_DPI = 90
 NUMBERS = ("seed", "robot", "trip", "travel_s", "ideal_s", "least_s", "mean_abs_jerk")
+SUMMARY = ("scenario", "site", "seeds", "versions", "machine", "controllers", "campaign")
+MADE = ("key", "model", "code", "date", "seconds", "processes")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished run: its summary, and its trips [trips] by controller and column (numbers, and finished as bool)."""
+    """A finished run: its summary, and its trips [trips] by controller and column.
+
+    Columns are numbers, and as bool ``finished`` and ``driven``: not refused, and the start was not taken.
+    """
 
     run: Run
     summary: dict
@@ -102,6 +109,8 @@ def why_not(run: Run, folder: Path, maps: Path, model: str, code: str = "") -> s
     digits = map_digits(run, maps)
     if digits and made.get("map", digits) != digits:
         return f"the map {run.map or run.loaded().site} has changed"
+    if run.plots and made.get("drawn", run.drawn()) != run.drawn():
+        return "its pictures show other controllers"
     if code and made["code"] != code:
         return f"made by source {made['code']}, not {code}"
     files = [_trips_file(run, folder), *pictures(run, folder)]
@@ -130,6 +139,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         results = benchmark.run_benchmark(scenario, controllers, seeds, jobs, progress.trip, progress.episode)
     seconds = time.monotonic() - began
     folder.mkdir(parents=True, exist_ok=True)
+    _summary_file(run, folder).unlink(missing_ok=True)
     tables.write_trips(_trips_file(run, folder), results)
     if run.plots:
         from dyna_nav.evaluation.plots import draw_all
@@ -144,6 +154,7 @@ def make(run: Run, folder: Path, maps: Path, model: str, jobs: int) -> Result:
         "code": code,
         "outsiders": files,
         "map": digits,
+        "drawn": run.drawn(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "processes": min(jobs, len(seeds) * len(controllers)),
@@ -162,11 +173,14 @@ def read(run: Run, folder: Path) -> Result:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         trips = {}
-        for label in summary["controllers"]:
+        for label, figures in summary["controllers"].items():
             mine = [row for row in rows if row["controller"] == label]
+            if len(mine) != figures["trips"]:
+                raise ValueError(f"{len(mine)} rows of {label}, but {figures['trips']} trips in the summary")
             trips[label] = {name: np.array([float(row[name]) for row in mine]) for name in NUMBERS}
-            trips[label]["finished"] = np.array([row["finished"] == "True" for row in mine], bool)
-    except (OSError, KeyError, ValueError) as error:
+            finished = trips[label]["finished"] = np.array([row["finished"] == "True" for row in mine], bool)
+            trips[label]["driven"] = finished | np.array([row["note"] == TIMED_OUT for row in mine], bool)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); delete it and run the campaign again") from None
     return Result(run, summary, trips)
 
@@ -175,8 +189,8 @@ def _read_summary(run: Run, folder: Path) -> dict:
     path = _summary_file(run, folder)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = {"key", "model", "code", "date", "seconds", "processes"} <= set(content["campaign"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = set(SUMMARY) <= set(content) and set(MADE) <= set(content["campaign"])
+    except (OSError, ValueError, TypeError):
         found = False
     if not found:
         raise ValueError(f"{path}: no result of a campaign can be read from it; delete it and run the campaign again")

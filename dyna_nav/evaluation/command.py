@@ -95,16 +95,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     driven: list[EpisodeResult] = []
 
     def write() -> None:
-        """Print and write what the episodes that were driven come to, in the order in which they were asked for."""
+        """Write, then print what the episodes that were driven come to, in the order in which they were asked for."""
         results = sorted(driven, key=lambda result: (result.seed, labels.index(result.controller)))
         summary = benchmark.summarise(results)
-        print(tables.text(summary))
         command = shlex.join(["dyna-nav", *sys.argv[1:]])
         described = tables.described(scenario, site, seeds, command, len(results), asked)
         if summary_file:
             tables.write_json(summary_file, described | summary)
         if trips_file:
             tables.write_trips(trips_file, results)
+        print(tables.text(summary))
 
     try:
         with EvaluationProgress(asked, scenario.trips) as progress:
@@ -115,9 +115,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
             results = benchmark.run_benchmark(scenario, controllers, seeds, arguments.jobs, progress.trip, keep)
     except BaseException:  # Ctrl-C, a controller that fails, a seed without room: hours may have been driven
-        if driven:
-            write()
         where = f", written to {' and '.join(map(str, files))}" if driven and files else ""
+        try:
+            if driven:
+                write()
+        except (OSError, ValueError) as error:  # why it ended early is not to be hidden by this
+            where = f", but not all of it could be written or printed: {error}"
         _say(f"evaluate: ended early; {len(driven)} of {asked} episodes were finished{where}")
         raise
     write()

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from dyna_nav.evaluation import benchmark
 from dyna_nav.evaluation.minimum_time import MinimumTime, Motion
+from dyna_nav.evaluation.plots import CARRIED
 from dyna_nav.evaluation.results import EpisodeResult, Trip
 from dyna_nav.evaluation.scenario import Scenario
 from dyna_nav.mdp import STEP, GoalTolerance, RobotModel, wrap_angle
@@ -69,8 +70,10 @@ def motion_of(result: EpisodeResult, trip: Trip, start: np.ndarray) -> Motion:
     last = before + round(trip.travel_s / STEP)
     pose = np.concatenate([start[None], result.pose[:, trip.robot]])[before : last + 1].astype(float)
     speed = np.append(0.0, result.speed[:, trip.robot])[before : last + 1].astype(float)
-    earlier = result.pose[before - 2, trip.robot, 2] if before > 1 else pose[0, 2]
-    turned = wrap_angle(np.diff(pose[:, 2], prepend=earlier))
+    earlier = result.pose[before - 2, trip.robot] if before > 1 else pose[0]
+    if np.hypot(*(pose[0] - earlier)[:2]) > CARRIED:  # it was put here, after a trip that was given up
+        earlier = pose[0]
+    turned = wrap_angle(np.diff(pose[:, 2], prepend=earlier[2]))
     return Motion(trip.travel_s, pose, speed, turned / STEP)
 
 
@@ -135,7 +138,8 @@ def table(rows: list[Row]) -> str:
             f"| {label} | {len(figures)} | {least / ideal:.3f} | {optimum / ideal:.3f} | {travel / ideal:.3f} "
             f"| {(travel - optimum) / len(figures):.2f} s | {len(lost)} | {' | '.join(parts)} |"
         )
-    return "\n".join([*lines, f"\n{len(rows) - len(kept)} of {len(rows)} trips are left out: no optimum was found."])
+    left = f"{len(rows) - len(kept)} of {len(rows)} trips are left out: not finished by all, or no optimum was found."
+    return "\n".join([*lines, "", left])
 
 
 def write(file: Path, compared: list[Compared]) -> None:

@@ -10,7 +10,7 @@ from dyna_nav.evaluation.campaign_results import Result
 from dyna_nav.evaluation.statistics import Interval, clusters_of, ratio_of_sums
 
 WITHIN = 3.0  # times ideal
-COLUMNS = ("travel_s", "ideal_s", "least_s", "mean_abs_jerk", "finished")
+COLUMNS = ("travel_s", "ideal_s", "least_s", "mean_abs_jerk", "finished", "driven")
 SUMS = ("unfinished", "collisions", "collisions_with_still", "people_hit_moving", "people_hit_standing", "near_misses")
 OF_TRIPS = (  # without a trip there are none
     "travel_time_vs_ideal", "least_vs_ideal", "ratio_p99", "trips_within_3x", "collisions_per_traversal",
@@ -23,7 +23,6 @@ class PooledRatio:
     """Travel time of one controller over another's, on the trips that both made."""
 
     interval: Interval
-    trips: int
     clusters: int
     unit: str  # what the clusters are
 
@@ -42,7 +41,7 @@ def pooled_figures(results: list[Result], label: str) -> dict:
     }
     if not totals["trips"]:
         return dict.fromkeys(OF_TRIPS) | totals
-    ratio = columns["travel_s"] / columns["ideal_s"]
+    ratio, driven = columns["travel_s"] / columns["ideal_s"], columns["driven"].astype(bool)
     simulated = sum(f["simulated_s"] for f in figures)
     spent = sum(
         f["simulated_s"] / f["real_time_factor"] / run.made["processes"] for f, run in zip(figures, runs, strict=True)
@@ -53,7 +52,7 @@ def pooled_figures(results: list[Result], label: str) -> dict:
         "ratio_p99": float(np.quantile(ratio, 0.99)),
         "trips_within_3x": float(np.mean(columns["finished"].astype(bool) & (ratio <= WITHIN))),
         "collisions_per_traversal": totals["collisions"] / totals["trips"],
-        "mean_abs_jerk": float(columns["mean_abs_jerk"].mean()),
+        "mean_abs_jerk": float(columns["mean_abs_jerk"][driven].mean()) if driven.any() else None,
         "plan_ms_p99": max(f["plan_ms_p99"] for f in figures),
         "wait_ms_p99": max((f["wait_ms_p99"] for f in figures if f["wait_ms_p99"] is not None), default=None),
         "real_time_factor": simulated / spent,
@@ -79,7 +78,7 @@ def pooled_ratio(results: list[Result], a: str, b: str) -> PooledRatio | None:
         return None
     numbers = {episode: k for k, episode in enumerate(dict.fromkeys(episodes))}
     clusters, unit = clusters_of(np.array([numbers[episode] for episode in episodes]), np.array(robots))
-    return PooledRatio(ratio_of_sums(ours, theirs, clusters), len(ours), int(clusters.max()) + 1, unit)
+    return PooledRatio(ratio_of_sums(ours, theirs, clusters), int(clusters.max()) + 1, unit)
 
 
 def _keyed(trips: dict[str, np.ndarray]) -> dict[tuple[int, int, int], float]:

@@ -99,7 +99,7 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
     if codes != [source()]:
         lines.append(f"- The source has changed since some of these runs: it is {source()} now.")
     again = (
-        "Everything on this page, from nothing; what is there already is not run again:\n\n"
+        "Everything on this page; what is there already is not run again:\n\n"
         "```sh\nexport MAPS=maps                         # the folder of the maps that are no part of the project\n"
         'dyna-nav campaign --maps "$MAPS"\n'
         'dyna-nav campaign --maps "$MAPS" --list  # what is there and what is not\n'
@@ -178,7 +178,7 @@ def _section(campaign: Campaign, section: Section, results: list[Result], folder
     rows = []
     for result in mine:
         for number, label in enumerate(result.labels):
-            figures = result.summary["controllers"][label]
+            figures = pooled_figures([result], label)
             ratio = _ratio(pooled_ratio([result], campaign.reference, label)) if label != campaign.reference else ""
             rows.append(["" if number else f"`{result.run.name}`", *_row(label, figures, people, campaign), ratio])
     parts.append(table(["run", *_head(campaign, people)], rows))

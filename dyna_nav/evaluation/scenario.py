@@ -159,3 +159,26 @@ def _check(scenario: Scenario, path: Path) -> None:
             raise ValueError(f"{path}: events[{k}].pallet has only one of x and y; give both")
         if event.stall and event.every is not None and event.stall.lasts is None:
             raise ValueError(f"{path}: events[{k}].stall never ends, so it cannot repeat; give lasts or drop every")
+    _check_order(scenario.events, path)
+
+
+def _check_order(events: tuple[Event, ...], path: Path) -> None:
+    """Racks lie as earlier events left them, and a robot has to obey before it can stop obeying."""
+    racks_until, stalled = 0.0, {}
+    for k, event in enumerate(events):
+        last = event.at + (0.0 if event.every is None else (event.times - 1) * event.every)
+        if event.rack:
+            if event.at < racks_until:
+                raise ValueError(
+                    f"{path}: events[{k}].at is {event.at:g} s, but the rack event before it goes on until "
+                    f"{racks_until:g} s; give events that move racks in order of time"
+                )
+            racks_until = last
+        if event.stall and event.stall.robot is not None:
+            robot = event.stall.robot
+            if robot in stalled:
+                raise ValueError(
+                    f"{path}: events[{k}].stall.robot is {robot}, which events[{stalled[robot]}] stalls as well; "
+                    "give a robot one stall, which may repeat"
+                )
+            stalled[robot] = k

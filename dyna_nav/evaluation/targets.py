@@ -27,8 +27,9 @@ def judged(campaign: Campaign, target: Target, results: list[Result]) -> Verdict
     """Compare a target's figure, over all trips of its runs that are there, with its bound (inclusive)."""
     controller, than = target.controller or campaign.reference, target.than or campaign.baseline
     figure, names = TARGET_FIGURES[target.figure], [run.name for run in campaign.matching(target.runs)]
-    there = [result for result in results if result.run.name in names and controller in result.labels]
     is_ratio = target.figure in ("ratio", "ratio_high")
+    needed = {controller, than} if is_ratio else {controller}
+    there = [result for result in results if result.run.name in names and needed <= set(result.labels)]
     value = _ratio(target.figure, there, controller, than) if is_ratio else None
     if there and not is_ratio:
         value = pooled_figures(there, controller)[target.figure]
