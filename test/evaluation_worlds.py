@@ -53,6 +53,12 @@ class Standing:
         return np.zeros((self.robots, 2))
 
 
+class GoesElsewhere(Standing):
+    def reset(self, site, robots, rng, model):
+        super().reset(site, robots, rng, model)
+        os.chdir("elsewhere")
+
+
 class Complex(Standing):
     def act(self, observation):
         return [[1j, 0.0]] * self.robots

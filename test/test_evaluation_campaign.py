@@ -9,16 +9,19 @@ import re
 import shlex
 import signal
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from campaign_worlds import MadeUp, command, content, run_entry, section, written
 from evaluation_worlds import open_hall
 
+import examples.straight_line
 from dyna_nav.cli import main
 from dyna_nav.evaluation import benchmark, campaign_results, tables
 from dyna_nav.evaluation import command as evaluate
 from dyna_nav.evaluation.campaign import load_campaign
+from dyna_nav.evaluation.module_files import module_files
 from dyna_nav.evaluation.scenario import shipped_scenarios
 from dyna_nav.planning.ablations import ABLATIONS
 from dyna_nav.site import save_map
@@ -139,6 +142,12 @@ def evaluate_names(text):
     return parse_controllers(text)
 
 
+def test_a_module_in_a_folder_that_is_no_package_is_found_and_nothing_of_ours(tmp_path):
+    root = Path(examples.straight_line.__file__).parent.parent
+    assert module_files("examples.straight_line", root) == [root / "examples" / "straight_line.py"]
+    assert module_files("nowhere.to_be_found", tmp_path) == []
+
+
 # Running it.
 
 
@@ -201,7 +210,31 @@ def test_a_controller_of_ones_own_is_driven_anew_when_its_file_has_changed(made_
         (tmp_path / "a_planner_of_mine.py").write_text(text)
         assert command(tmp_path, mine) == 0
         assert len(made_up.asked) == asked
-    assert "(the file of controller astar has changed)" in capsys.readouterr().err
+    assert "(the source of controller astar has changed)" in capsys.readouterr().err
+
+
+def test_and_when_a_module_has_that_it_imports(made_up, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    package = tmp_path / "planners_of_mine"
+    package.mkdir()
+    for file, text in {
+        package / "__init__.py": "",
+        package / "planner.py": "import numpy\nfrom . import search\nclass Planner: ...\n",
+        package / "search.py": "from .costs import WALL\n",
+        package / "costs.py": "WALL = 1\n",
+        package / "other.py": "",
+    }.items():
+        file.write_text(text)
+    monkeypatch.setattr(
+        campaign_results, "file_of", lambda name: package / "planner.py" if ":" in name.target else None
+    )
+    mine = content([run_entry(controllers="dyna2,astar=planners_of_mine.planner:Planner")])
+    for file, text, asked in (("other", "X = 1\n", 1), ("costs", "WALL = 2\n", 2), ("search", "WALL = (\n", 3)):
+        command(tmp_path, mine)
+        (package / f"{file}.py").write_text(text)
+        command(tmp_path, mine)
+        assert len(made_up.asked) == asked
 
 
 @pytest.mark.parametrize("changed", ["hall.yaml", "hall.pgm", "hall.stations.yaml"])
@@ -333,6 +366,8 @@ def test_a_run_that_fails_does_not_take_the_others_with_it(made_up, tmp_path, ca
     assert "campaign: 1/2 first failed: controller 'dyna2' on seed 1" in capsys.readouterr().err
     assert not (tmp_path / "out" / "first.json").exists()
     assert (tmp_path / "out" / "second.json").exists()
+    page = (tmp_path / "out.md").read_text()
+    assert "- `first`: failed: controller 'dyna2' on seed 1 at 0.0 s failed." in page
 
 
 def test_a_run_that_fails_by_a_mistake_is_shown_where_it_was_made(made_up, tmp_path, capsys):

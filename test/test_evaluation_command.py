@@ -8,16 +8,21 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 import pytest
+from campaign_worlds import episode
 
 from dyna_nav.cli import main
 from dyna_nav.evaluation import tables
 from dyna_nav.evaluation.benchmark import versions
+from dyna_nav.evaluation.command import parse_seeds
 from dyna_nav.evaluation.controllers import make_named, parse_controllers
+from dyna_nav.evaluation.incidents import NearMiss
+from dyna_nav.simulation import Collision
 from dyna_nav.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,6 +80,7 @@ def test_it_writes_summary_table_and_plots(small, tmp_path, capsys):
     asked = {"controller", "seed", "robot", "trip", "start", "goal", "ideal_s", "travel_s", "ratio", "path_length_m"}
     asked |= {"geodesic_m", "collisions", "near_misses", "finished", "mean_abs_jerk", "plan_ms_p99"}
     assert asked <= set(table[0])
+    assert len(summary["incidents"]) == sum(figures["near_misses"] for figures in summary["controllers"].values())
     pictures = {path.name for path in (tmp_path / "plots").iterdir()}
     assert pictures == {"travel_times.png", "speed_map.png", "trajectories.png", "incidents.png"}
     assert "travel time of line over idle" in capsys.readouterr().out
@@ -241,6 +247,9 @@ def kill_oneself(job, tell):
         ["--seeds", "5-1"],
         ["--seeds", "1-"],
         ["--seeds", "1-99999999"],
+        ["--seeds", "1-5000,6001-12000"],
+        ["--seeds", "1,2,"],
+        ["--seeds", "1-3,2"],
         ["--jobs", "0"],
     ],
 )
@@ -249,6 +258,32 @@ def test_a_bad_flag_is_refused_with_its_value(arguments, capsys):
         evaluate(*arguments)
     assert end.value.code == 2
     assert arguments[1] in capsys.readouterr().err
+
+
+def test_seeds_are_ranges_and_single_ones():
+    assert parse_seeds("1-3, 7,5-6") == [1, 2, 3, 7, 5, 6]
+
+
+def test_every_contact_and_near_miss_is_told_with_time_and_place():
+    touched = [Collision(1.23456, 0, "wall", 2.0, 3.0, 0.5), Collision(2.0, 1, "walker:0", 1.0, 1.0, 0.0)]
+    result = replace(episode("dyna2", 4, touched), near_misses=[NearMiss(1.0, 0, "robot:1", 2.0, 2.9)])
+    told = tables.incidents([result])
+    whose = {"controller": "dyna2", "seed": 4}
+    hit = {"kind": "collision", "time": 1.235, "robot": 0, "other": "wall", "x": 2.0, "y": 3.0, "speed": 0.5}
+    assert told[0] == whose | hit
+    assert [row["kind"] for row in told] == ["collision", "walked_into", "near_miss"]
+    assert told[2]["other"] == "robot:1"
+
+
+def test_results_stay_where_they_were_asked_for_when_a_controller_goes_elsewhere(small, tmp_path, monkeypatch):
+    wanted = ("--json", "e.json", "--plots", "plots")
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    restless = "evaluation_worlds:GoesElsewhere"
+    assert evaluate("--scenario", small, "--controllers", restless, "--jobs", 1, *wanted) == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"e.json", "e.csv", "plots"}
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_map_and_site_exclude_each_other(capsys):

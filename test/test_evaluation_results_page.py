@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from dyna_nav.evaluation.statistics import highest_rate
 from dyna_nav.simulation import Collision
 from dyna_nav.world_model import bundle
 
+ROOT = Path(__file__).resolve().parent.parent
 WALL = Collision(time=2.0, robot=0, other="wall", x=1.0, y=1.0, speed=1.0)
 THREE = [
     run_entry(plots=["travel_times"], controllers="dyna2,astar,astar-fleet"),
@@ -67,7 +69,16 @@ def test_the_page_says_what_was_measured_on_what(page_of):
     assert machine()["cpu"] in page
     assert f"{machine()['cores']} cores" in page
     assert "model-a" in page
-    assert "`absent`: not made yet." in page
+    assert "`absent`: not made yet; $MAPS/hall.yaml is not there." in page
+    assert '\ndyna-nav campaign --campaign mine.yaml --out out --maps "$MAPS"\n' in page
+    assert "docs/opponents.md" in page  # which does not lie beside this page
+
+
+def test_the_project_s_own_page_links_its_neighbours_and_names_no_file_of_a_campaign():
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "[writing a controller](writing_a_controller.md)" in text
+    assert '\ndyna-nav campaign --maps "$MAPS"\n' in text
+    assert "on a robot rollouts end when their budget does" in text
 
 
 def test_every_run_has_its_rows_and_the_line_that_makes_them(page_of):
@@ -93,7 +104,7 @@ def test_pictures_are_linked_where_they_lie(page_of, tmp_path):
     page = page_of()
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
     assert links == ["out/first/travel_times.png"]
-    assert '`first`; drawn by `dyna-nav campaign --maps "$MAPS" --out again --only first`' in page
+    assert '`first`; drawn by `dyna-nav campaign --campaign mine.yaml --maps "$MAPS" --out again --only first`' in page
     assert (tmp_path / links[0]).is_file()
 
 

@@ -113,7 +113,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a file says; ``path`` is the file."""
+    """What a file says; ``path`` is the file's name, ``shipped``: it is the project's own."""
 
     title: str
     about: str
@@ -123,6 +123,7 @@ class Campaign:
     targets: tuple[Target, ...] = ()
     runs: tuple[Run, ...] = dataclasses.field(default=(), metadata={"not_in_file": True})  # read by themselves
     path: str = dataclasses.field(default="", metadata={"not_in_file": True})
+    shipped: bool = dataclasses.field(default=False, metadata={"not_in_file": True})
 
     def matching(self, globs: str) -> list[Run]:
         """Runs whose name matches one of the wildcards, separated by commas."""
@@ -140,7 +141,7 @@ def load_campaign(path: Path = SHIPPED) -> Campaign:
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: runs is {entries!r}; it must be a list of runs")
     runs = tuple(_read_run(entry, k, path) for k, entry in enumerate(entries))
-    campaign = dataclasses.replace(campaign, runs=runs, path=path.name)
+    campaign = dataclasses.replace(campaign, runs=runs, path=path.name, shipped=path == SHIPPED)
     _check(campaign, path)
     return campaign
 

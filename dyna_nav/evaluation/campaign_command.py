@@ -60,18 +60,18 @@ def _campaign(arguments: argparse.Namespace) -> int:
             missing = no_map(run, maps) if reason else ""
             print(f"{run.name}: {f'to skip: {missing}' if missing else state}\n  {run.command()}")
         return 0
-    failed = 0 if arguments.write_page_only else _run_all(chosen, folder, maps, model, code, arguments.jobs)
-    page = _write_page(campaign, folder, maps, model)
+    failed = {} if arguments.write_page_only else _run_all(chosen, folder, maps, model, code, arguments.jobs)
+    page = _write_page(campaign, folder, maps, model, failed)
     print(f"{page}: written")
     return FAILED if failed else 0
 
 
-def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs: int) -> int:
-    """Make the runs that are not there; returns how many failed. What is finished stays when it is interrupted."""
+def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs: int) -> dict[str, str]:
+    """Make the runs that are not there; returns why each that failed did. What is finished stays when interrupted."""
     from dyna_nav.evaluation.campaign_results import make, no_map, why_not
 
     make_folder(folder)
-    failed = 0
+    failed = {}
     reasons = [why_not(run, folder, maps, model, code) for run in chosen]  # a damaged result is told before the hours
     for number, (run, reason) in enumerate(zip(chosen, reasons, strict=True), start=1):
         here, missing = f"campaign: {number}/{len(chosen)} {run.name}", no_map(run, maps)
@@ -85,18 +85,18 @@ def _run_all(chosen: list, folder: Path, maps: Path, model: str, code: str, jobs
         try:
             make(run, folder, maps, model, jobs)
         except Exception as error:  # whatever it is, the others are worth their hours
-            failed += 1
+            failed[run.name] = f"failed: {error}"
             if not isinstance(error, (ValueError, OSError)):
                 traceback.print_exception(error)
-            _say(f"{here} failed: {error}")
+            _say(f"{here} {failed[run.name]}")
         except KeyboardInterrupt:
             _say(f"campaign: interrupted in {run.name}; finished runs are kept, the same command goes on from here")
             raise
     return failed
 
 
-def _write_page(campaign, folder: Path, maps: Path, model: str) -> Path:
-    from dyna_nav.evaluation.campaign_results import pictures, read, why_not
+def _write_page(campaign, folder: Path, maps: Path, model: str, failed: dict[str, str]) -> Path:
+    from dyna_nav.evaluation.campaign_results import no_map, pictures, read, why_not
     from dyna_nav.evaluation.results_page import page
 
     missing = {run.name: why_not(run, folder, maps, model) for run in campaign.runs}
@@ -106,8 +106,11 @@ def _write_page(campaign, folder: Path, maps: Path, model: str) -> Path:
         _say(f"campaign: the pictures take {size / 1e6:.1f} MB, more than {PICTURES_LIMIT / 1e6:.1f}; choose fewer")
     path = folder.with_name(folder.name + ".md")
     make_folder(path.parent)
-    text = page(campaign, results, {name: reason for name, reason in missing.items() if reason}, folder.name)
-    write_whole(path, text)
+    for run in campaign.runs:
+        if missing[run.name] and no_map(run, maps):
+            missing[run.name] += f"; {run.map} is not there"
+    because = {name: failed.get(name, reason) for name, reason in missing.items() if reason}
+    write_whole(path, page(campaign, results, because, path))
     return path
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from dyna_nav.evaluation import benchmark, tables
 from dyna_nav.evaluation.campaign import MAPS, Run
 from dyna_nav.evaluation.controllers import file_of
+from dyna_nav.evaluation.module_files import module_files
 from dyna_nav.evaluation.progress import EvaluationProgress
 from dyna_nav.evaluation.results import TIMED_OUT
 from dyna_nav.evaluation.scenario import overridden
@@ -68,9 +69,19 @@ def source() -> str:
 
 
 def outsiders(run: Run) -> dict[str, str]:
-    """Eight hexadecimal digits of the file of each controller of a run that is no part of the project, by label."""
-    files = {name.label: file_of(name) for name in run.names()}
-    return {label: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for label, file in files.items() if file}
+    """Eight hexadecimal digits of the source of each controller of a run that is no part of the project, by label.
+
+    That is its file, and the modules beside it and below that it imports, of whatever depth.
+    """
+    found = {}
+    for name in run.names():
+        file = file_of(name)
+        if file:
+            module = name.target.partition(":")[0]
+            root = file.parents[module.count(".") + (file.name == "__init__.py")]
+            content = b"".join(each.read_bytes() for each in module_files(module, root))
+            found[name.label] = hashlib.sha256(content).hexdigest()[:8]
+    return found
 
 
 def map_digits(run: Run, maps: Path) -> str:
@@ -105,7 +116,7 @@ def why_not(run: Run, folder: Path, maps: Path, model: str, code: str = "") -> s
     before = made.get("outsiders", {})
     changed = [label for label, digits in outsiders(run).items() if before.get(label, digits) != digits]
     if changed:
-        return f"the file of controller {changed[0]} has changed"
+        return f"the source of controller {changed[0]} has changed"
     digits = map_digits(run, maps)
     if digits and made.get("map", digits) != digits:
         return f"the map {run.map or run.loaded().site} has changed"

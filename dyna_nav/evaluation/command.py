@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--robots", type=count, metavar="N", help="robots (default: the scenario's)")
     parser.add_argument("--trips", type=count, metavar="N", help="trips per seed, of all robots (the scenario's)")
-    parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8 or 3 (default: the scenario's)")
+    parser.add_argument("--seeds", type=_seeds, metavar="A-B", help="seeds, as 1-8, 3 or 1-3,7 (the scenario's)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
     parser.add_argument(
         "--json", default="", metavar="FILE", help="write the summary, and one row per trip beside it (FILE with .csv)"
@@ -80,6 +80,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"summary and table of trips would both be {files[0]}; give --json and --trips-table a file each"
         )
+    here = Path.cwd()  # wherever a controller goes
     if arguments.plots:
         from dyna_nav.evaluation.plots import draw_all
 
@@ -101,9 +102,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         command = shlex.join(["dyna-nav", *sys.argv[1:]])
         described = tables.described(scenario, site, seeds, command, len(results), asked)
         if summary_file:
-            tables.write_json(summary_file, described | summary)
+            tables.write_json(here / summary_file, described | summary | {"incidents": tables.incidents(results)})
         if trips_file:
-            tables.write_trips(trips_file, results)
+            tables.write_trips(here / trips_file, results)
         print(tables.text(summary))
 
     try:
@@ -125,7 +126,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise
     write()
     if arguments.plots:
-        for path in draw_all(Path(arguments.plots), site, results, scenario.name):
+        for path in draw_all(here / arguments.plots, site, results, scenario.name):
             print(f"{path}: written")
     return 0
 
@@ -156,11 +157,16 @@ def _seeds(text: str) -> list[int]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from ``1-8`` or ``3``. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
-    if not match or int(match[2] or match[1]) < int(match[1]):
-        raise ValueError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last - first >= MOST_SEEDS:
-        raise ValueError(f"{text!r} are {last - first + 1} seeds; give at most {MOST_SEEDS}")
-    return list(range(first, last + 1))
+    """Seeds from ``1-8``, ``3`` or ``1-3,7``. Raises ValueError."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise ValueError(f"{text!r} is no range of seeds; give two whole numbers as in 1-8, or one, or 1-3,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if len(seeds) + last - first >= MOST_SEEDS:
+            raise ValueError(f"{text!r} are {len(seeds) + last - first + 1} seeds; give at most {MOST_SEEDS}")
+        seeds += range(first, last + 1)
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{text!r} has a seed twice; give each of them once")
+    return seeds

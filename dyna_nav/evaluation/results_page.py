@@ -27,9 +27,9 @@ HOW_TO_READ = """\
 - **near misses**: something came nearer than {near:g} m to a moving robot's hull, or a moving robot to it; walls do
   not count within {docking:g} m of the robot's own places.
 - **plan p99**: 99 of 100 planning cycles, for all robots together, took at most so long on this machine, which was
-  busy with several episodes at once. In lockstep nobody's time is limited: on a robot the rollouts of {reference} end
-  when their budget does. **wait p99**: the same of the time before a cycle in which it waited for ways to new goals,
-  which a robot finds beside its cycles. **jerk**: mean absolute jerk of the true motion.
+  busy with several episodes at once. In lockstep nobody's time is limited{budget}.
+  **wait p99**: the same of the time before a cycle in which it waited for ways to new goals, which a robot finds beside
+  its cycles. **jerk**: mean absolute jerk of the true motion.
 - **{reference} / this**: travel time of {reference} over that of the row's controller, on the trips that both made:
   below 1 {reference} is faster. In brackets the {level:g} % bootstrap interval, an expanded percentile interval
   (Hesterberg, 2015), which allows for how few there are to draw from: whole seeds of sites, or, where there are fewer
@@ -38,18 +38,20 @@ HOW_TO_READ = """\
   brackets: drawn from so few that the interval covers at most that. No brackets: a single robot on a single seed, from
   which nothing can be said about others.
 - All controllers of a run drive the same trips from the same places with the same noise, pallets and people. What each
-  of them is stands in [opponents](opponents.md) and [baseline](baseline.md); scenarios, controllers and figures are
-  defined in [writing a controller](writing_a_controller.md).
+  of them is stands in {opponents} and {baseline}; scenarios, controllers and figures are defined in {writing}.
 """
 
 
-def page(campaign: Campaign, results: list[Result], missing: dict[str, str], folder: str) -> str:
-    """The whole page. missing: why each run that is not among the results is not; folder: theirs, beside the page."""
+def page(campaign: Campaign, results: list[Result], missing: dict[str, str], path: Path) -> str:
+    """The whole page. missing: why each run that is not among the results is not; path: where the page will lie.
+
+    The results lie beside it, in a folder of its name.
+    """
     parts = [
         f"# {campaign.title}",
         campaign.about.strip(),
         "## What was measured, and on what",
-        *_measured(campaign, results, missing),
+        *_measured(campaign, results, missing, path),
         "## How to read it",
         HOW_TO_READ.format(
             reference=campaign.reference,
@@ -59,6 +61,10 @@ def page(campaign: Campaign, results: list[Result], missing: dict[str, str], fol
             docking=IncidentConfig().docking,
             level=100 * LEVEL,
             fewest=FEWEST_SEEDS,
+            budget="; on a robot rollouts end when their budget does" if campaign.reference == "dyna2" else "",
+            opponents=_page_beside(path, "opponents"),
+            baseline=_page_beside(path, "baseline"),
+            writing=_page_beside(path, "writing_a_controller"),
         ).strip(),
         "## At a glance",
         _glance(campaign, results),
@@ -66,13 +72,25 @@ def page(campaign: Campaign, results: list[Result], missing: dict[str, str], fol
     if campaign.targets:
         parts += ["### Targets", _targets(campaign, campaign.targets, results)]
     for section in campaign.sections:
-        parts += _section(campaign, section, results, folder)
+        parts += _section(campaign, section, results, path.stem)
     if missing:
         parts += ["## Not on this page", "\n".join(f"- `{name}`: {reason}." for name, reason in missing.items())]
     return "\n\n".join(parts) + "\n"
 
 
-def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]) -> list[str]:
+def _page_beside(path: Path, name: str) -> str:
+    """Another of the project's pages, as a link where it lies beside this one."""
+    words = name.replace("_", " ")
+    return f"[{words}]({name}.md)" if path.with_name(f"{name}.md").is_file() else f"docs/{name}.md"
+
+
+def _command(campaign: Campaign, out: str) -> str:
+    """What makes results of this campaign in a folder."""
+    file = "" if campaign.shipped else f" --campaign {campaign.path}"
+    return f"dyna-nav campaign{file}" + (f" --out {out}" if out else "")
+
+
+def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str], path: Path) -> list[str]:
     if not results:
         return ["Nothing yet: `dyna-nav campaign` makes the results."]
     machines = listed(
@@ -98,12 +116,13 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
     ]
     if codes != [source()]:
         lines.append(f"- The source has changed since some of these runs: it is {source()} now.")
+    command = _command(campaign, "" if campaign.shipped else path.stem)
     again = (
         "Everything on this page; what is there already is not run again:\n\n"
         "```sh\nexport MAPS=maps                         # the folder of the maps that are no part of the project\n"
-        'dyna-nav campaign --maps "$MAPS"\n'
-        'dyna-nav campaign --maps "$MAPS" --list  # what is there and what is not\n'
-        "dyna-nav campaign --write-page-only      # this page from the files beside it\n```\n\n"
+        f'{command} --maps "$MAPS"\n'
+        f'{command} --maps "$MAPS" --list  # what is there and what is not\n'
+        f"{command} --write-page-only      # this page from the files beside it\n```\n\n"
         "The command of each run stands below its table; with `--json e.json --plots plots` it leaves what the "
         "table and the pictures are made of."
     )
@@ -184,7 +203,7 @@ def _section(campaign: Campaign, section: Section, results: list[Result], folder
     parts.append(table(["run", *_head(campaign, people)], rows))
     if section.pooled and len(mine) > 1:
         parts += [_together(campaign, mine), _pooled(campaign, mine, people)]
-    parts += [_picture(result, path) for result in mine for path in pictures(result.run, Path(folder))]
+    parts += [_picture(campaign, result, path) for result in mine for path in pictures(result.run, Path(folder))]
     lines = [f"# {result.run.name}: {result.run.shows}\n{result.run.command()}" for result in mine]
     parts.append("```sh\n" + "\n".join(lines) + "\n```")
     return parts
@@ -216,9 +235,9 @@ def _row(label: str, figures: dict, people: bool, campaign: Campaign) -> list[st
     return [named, *(figure.shown(figures[key]) for key, figure in {**COLUMNS, **(PEOPLE if people else {})}.items())]
 
 
-def _picture(result: Result, path: Path) -> str:
+def _picture(campaign: Campaign, result: Result, path: Path) -> str:
     caption, name = PICTURES[path.stem], result.run.name
-    drawn = f'drawn by `dyna-nav campaign --maps "$MAPS" --out again --only {name}`'
+    drawn = f'drawn by `{_command(campaign, "")} --maps "$MAPS" --out again --only {name}`'
     return f"![{caption}: {name}]({path.as_posix()})\n\n*{caption}: `{name}`; {drawn}*"
 
 

@@ -77,6 +77,22 @@ def described(scenario: Scenario, site: Site, seeds: list[int], command: str, ep
     }
 
 
+def incidents(results: list[EpisodeResult]) -> list[dict]:
+    """Every contact and every near miss: whose, when [s], with what, where [m, map frame], how fast [m/s]."""
+    rows = []
+    for result in results:
+        whose = {"controller": result.controller, "seed": result.seed}
+        for hit in result.collisions:
+            kind = "walked_into" if hit.walked_into else "collision"
+            rows.append(whose | {"kind": kind} | _rounded(dataclasses.asdict(hit)))
+        rows += [whose | {"kind": "near_miss"} | _rounded(dataclasses.asdict(near)) for near in result.near_misses]
+    return rows
+
+
+def _rounded(fields: dict) -> dict:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()}
+
+
 def write_json(path: Path, content: dict) -> None:
     """Write the summary, atomically. Raises OSError."""
     write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
