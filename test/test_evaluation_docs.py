@@ -72,6 +72,19 @@ def test_every_figure_and_every_column_of_the_results_is_on_the_page(tmp_path):
     assert {name for name in (*named, *header) if f"`{name}`" not in PAGE} == set()
 
 
+def test_the_readme_tells_what_the_results_say():
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    glance = results.partition("## At a glance")[2].partition("### Targets")[0]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Is it any good?")[2].partition("\n## ")[0]
+    ratios = re.findall(r"\d\.\d{3} \[[\d., ]+\]", readme)
+    assert len(ratios) == 7
+    assert [ratio for ratio in ratios if f"| {ratio} |" not in glance] == []
+    trips = re.search(r"\| \*\*all of these\*\* \| \d+ \| ([\d,]+) \|.*\((\d+)\).*\((\d+)\)", glance)
+    told = re.sub(r"\s+", " ", readme)
+    assert trips[2] == "0"
+    assert f"touched nothing in {trips[1]}; the baseline touched something {trips[3]} times" in told
+
+
 def test_the_page_says_what_sensors_and_base_are_like():
     config = SimulationConfig()
     told = [
