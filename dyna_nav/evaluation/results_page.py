@@ -116,7 +116,7 @@ def _measured(campaign: Campaign, results: list[Result], missing: dict[str, str]
     ]
     if codes != [source()]:
         lines.append(f"- The source has changed since some of these runs: it is {source()} now.")
-    command = _command(campaign, "" if campaign.shipped else path.stem)
+    command = _command(campaign, "" if campaign.shipped and path.stem == "results" else path.stem)
     again = (
         "Everything on this page; what is there already is not run again:\n\n"
         "```sh\nexport MAPS=maps                         # the folder of the maps that are no part of the project\n"
