@@ -64,7 +64,7 @@ class WatchedRun:
     def __init__(self, ros: RosHarness, process: RosProcess, json_file) -> None:
         self.ros, self.process, self.json = ros, process, json_file
         ros.processes.append(process)
-        self.planner_pid, self.command = 0, 0.0
+        self.planner_pid, self.command = None, 0.0  # no pid yet: to kill 0 would be to kill who tests
         ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         ros.node.create_subscription(TwistStamped, "r1/cmd_vel", self._on_command, NEWEST)
 
@@ -83,6 +83,7 @@ class WatchedRun:
 
     def drives(self):
         self.ros.wait_for(lambda: self.command > 0.1, "r1 to drive", SLOW_START)
+        self.ros.wait_for(lambda: self.planner_pid is not None, "the planner's diagnostics", SLOW_START)
 
 
 def wait_for_children(process):
