@@ -11,12 +11,12 @@ from launch_ros.actions import Node
 
 from dyna_nav.nodes.launch_arguments import log_level, truth
 from dyna_nav.nodes.process_environment import launch_environment
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import robots_served
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "robot.yaml")
 
 ARGUMENTS = (
-    ("namespace", "r1", "namespace of the robot: its topics are <namespace>/odom, <namespace>/scan, ..."),
+    ("namespace", "r1", "namespace of the robot, whose topics are <namespace>/odom, ...; '' for odom, scan, ..."),
     ("map", "", "path of the site's map_server yaml"),
     ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
     ("use_sim_time", "false", "take the time from /clock"),
@@ -30,8 +30,9 @@ def nodes(context) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     if not value["map"]:
         raise ValueError("launch argument map is missing; give the path of the site's map_server yaml: map:=hall.yaml")
-    check_robot_names([value["namespace"]])  # here, because a gate that refuses it would be started again and again
-    common = {"robots": [value["namespace"]], "use_sim_time": truth("use_sim_time", value["use_sim_time"])}
+    names = [value["namespace"]]  # [""] is how ROS hands on an empty list
+    robots_served(list(filter(None, names)))  # here, because a gate that refuses it would be started again and again
+    common = {"robots": names, "use_sim_time": truth("use_sim_time", value["use_sim_time"])}
     level = log_level(value["log_level"])
     planner = {**common, "map": str(Path(value["map"]).expanduser().resolve()), "model": expanduser(value["model"])}
 

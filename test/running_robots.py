@@ -1,10 +1,11 @@
-"""Two robots as real processes on real topics: simulator, gate and planner, and what the wheels hear."""
+"""Robots as real processes on real topics: simulator, gate and planner, and what the wheels hear."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,6 +15,7 @@ from std_msgs.msg import String
 
 from dyna_nav.nodes.diagnostics import RobotReport, gate_reports, planner_report, robot_reports, same_goal
 from dyna_nav.nodes.messages import EVENTS, NEWEST, pose_stamped
+from dyna_nav.nodes.robot_names import in_namespace
 from dyna_nav.site import resolve_site
 
 MAP, NAMES = "random:3", ["r1", "r2"]
@@ -23,26 +25,29 @@ SLOW_START = 120.0  # a machine that compiles every kernel first [s]
 class Robots:
     """The processes under test, and what is heard from them."""
 
-    def __init__(self, ros: RosHarness, memory) -> None:
+    def __init__(self, ros: RosHarness, memory, names: Sequence[str] = NAMES) -> None:
+        self.names = list(names)
         self.ros, self.memory, self.site = ros, str(memory), resolve_site(MAP)
-        self.commands = dict.fromkeys(NAMES, math.nan)  # newest speed plus turn rate told to the wheels
-        self.reports = dict.fromkeys(NAMES, RobotReport())
-        self.gates = dict.fromkeys(NAMES, "")
-        self.sent: dict = dict.fromkeys(NAMES)  # goals
+        self.commands = dict.fromkeys(self.names, math.nan)  # newest speed plus turn rate told to the wheels
+        self.reports = dict.fromkeys(self.names, RobotReport())
+        self.gates = dict.fromkeys(self.names, "")
+        self.sent: dict = dict.fromkeys(self.names)  # goals
         self._send_due = 0.0
         self.planner_state = ""
-        self.goals = {name: ros.node.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST) for name in NAMES}
+        self.goals = {
+            name: ros.node.create_publisher(PoseStamped, in_namespace(name, "goal_pose"), NEWEST) for name in self.names
+        }
         self._fault = ros.node.create_publisher(String, "simulator/fault", EVENTS)
-        for name in NAMES:
-            ros.node.create_subscription(TwistStamped, f"{name}/cmd_vel", self._hear(name), NEWEST)
+        for name in self.names:
+            ros.node.create_subscription(TwistStamped, in_namespace(name, "cmd_vel"), self._hear(name), NEWEST)
         ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
-        shared = {"robots": NAMES, "map": MAP}
+        shared = {"robots": self.names, "map": MAP}
         self.simulator = ros.start("dyna_nav.nodes.simulator", {**shared, "seed": 1})
-        self.gate = ros.start("dyna_nav.nodes.velocity_gate", {"robots": NAMES, "use_sim_time": True})
+        self.gate = ros.start("dyna_nav.nodes.velocity_gate", {"robots": self.names, "use_sim_time": True})
         self.planner = self.start_planner()
 
     def start_planner(self):
-        parameters = {"robots": NAMES, "map": MAP, "use_sim_time": True, "memory": self.memory}
+        parameters = {"robots": self.names, "map": MAP, "use_sim_time": True, "memory": self.memory}
         return self.ros.start("dyna_nav.nodes.planner", parameters)
 
     def _hear(self, name):
@@ -82,8 +87,8 @@ class Robots:
 
     def forget(self):
         """The planner begins anew and knows of no goals."""
-        self.sent = dict.fromkeys(NAMES)
-        self.reports = dict.fromkeys(NAMES, RobotReport())
+        self.sent = dict.fromkeys(self.names)
+        self.reports = dict.fromkeys(self.names, RobotReport())
 
     def drives(self, name="r1", timeout=SLOW_START):
         self.ros.wait_for(lambda: self.keep_driving(name), f"{name} to drive", timeout)

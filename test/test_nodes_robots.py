@@ -14,6 +14,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from ros_harness import RosHarness
 from running_robots import MAP, NAMES, SLOW_START, Robots
+from std_msgs.msg import Bool
 
 from dyna_nav.nodes.controllers import CONTROLLER
 from dyna_nav.nodes.messages import LATCHED
@@ -165,3 +166,17 @@ def test_the_map_is_published_for_whoever_comes_late():
         assert (grids[0].info.height, grids[0].info.width) == site.map.cells.shape
         assert np.array_equal(np.array(grids[0].data, np.int8).reshape(site.map.cells.shape), site.map.cells)
         assert publisher.stop() == 0
+
+
+def test_a_robot_without_a_namespace_drives_and_obeys_the_emergency_stop(tmp_path):
+    with RosHarness("lone_robot_test") as ros:
+        robot = Robots(ros, tmp_path, [""])
+        robot.drives("")
+        topics = dict(ros.node.get_topic_names_and_types())
+        assert {"/odom", "/scan", "/cmd_vel", "/cmd_vel_planned", "/goal_pose", "/plan"} <= set(topics)
+        button = ros.node.create_publisher(Bool, "/emergency_stop", 1)
+        ros.wait_for(lambda: button.get_subscription_count() > 0, "the gate to hear the button")
+        button.publish(Bool(data=True))
+        robot.stands("")
+        button.publish(Bool(data=False))
+        robot.drives("")

@@ -35,7 +35,7 @@ from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
 from dyna_nav.nodes.pose_source import compose, inverse
 from dyna_nav.nodes.process import settle
 from dyna_nav.nodes.process_environment import launch_environment, ros_environment
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import check_robot_names, in_namespace, robots_served
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.transport import this_machine_only, without_shared_memory
 from dyna_nav.nodes.trips import TripConfig, TripStream
@@ -179,6 +179,14 @@ def test_names_that_ros_takes_are_taken_once_each():
     for names in ([], ["r1", "r1"]):
         with pytest.raises(ValueError, match="each robot once"):
             check_robot_names(names)
+
+
+def test_without_names_a_node_serves_the_robot_of_its_own_namespace():
+    assert robots_served([]) == ("",)
+    assert robots_served(("r1", "r2")) == ("r1", "r2")
+    with pytest.raises(ValueError, match="'1st', which cannot be a ROS namespace"):
+        robots_served(["1st"])
+    assert [in_namespace(name, "odom") for name in ("r1", "")] == ["r1/odom", "odom"]
 
 
 # Trips.

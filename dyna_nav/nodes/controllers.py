@@ -12,6 +12,7 @@ import numpy as np
 
 from dyna_nav.controller import Controller, Observation, make_controller, reset
 from dyna_nav.mdp import GoalTolerance, RobotModel, goal_reached
+from dyna_nav.nodes.robot_names import robots_served
 from dyna_nav.planning import Dyna2Controller, PlannerConfig, PlanReport
 from dyna_nav.rehearsal import rehearse
 from dyna_nav.site import Site
@@ -94,7 +95,7 @@ def load_controller(
         # The one that rehearses is gone before the other is made: there is no need for the memory of both.
         rehearse(
             Dyna2Controller.from_bundle(config.model or None, plan, None, config.provider),
-            site, len(config.robots), robot_model,
+            site, len(robots_served(config.robots)), robot_model,
         )  # fmt: skip
         return Dyna2Controller.from_bundle(config.model or None, plan, memory, config.provider)
     controller = make_controller(config.controller)

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from dyna_nav.nodes.robot_names import called, in_namespace
+
 PLANNER = "dyna_nav planner"
 ROBOT = PLANNER + ": "  # followed by the robot's name
 GATE = "velocity_gate: "  # likewise
@@ -122,9 +124,10 @@ def read(report_class: type[Report], entry: DiagnosticStatus) -> Report:
 
 def unjudged_warning(name: str, rate: float) -> str:
     """What a person needs to know of a robot whose driving cannot be judged; its odometry was seen at a rate [Hz]."""
-    told = f"{name}/odom: {rate:.1f} Hz; whether {name} moves as the model expects cannot be judged: it drives slowly"
+    topic, robot = in_namespace(name, "odom"), called(name)
+    told = f"{topic}: {rate:.1f} Hz; whether {robot} moves as the model expects cannot be judged: it drives slowly"
     if rate < ENOUGH:
-        return f"{told}; publish {name}/odom at 10 Hz or more"
+        return f"{told}; publish {topic} at 10 Hz or more"
     return f"{told}; cycles or stamps are too irregular; check the stamps and give the planner more processor time"
 
 

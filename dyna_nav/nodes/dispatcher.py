@@ -24,7 +24,7 @@ from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.messages import LATCHED, NEWEST, pose_array, pose_stamped
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import in_namespace, robots_served
 from dyna_nav.nodes.trips import TripConfig, TripStream
 from dyna_nav.parameters import parameter
 from dyna_nav.site import resolve_site
@@ -48,8 +48,7 @@ class Dispatcher(ClockOnDemand, Node):
     def __init__(self) -> None:
         super().__init__("dispatcher")
         config = declare_parameters(self, DispatcherConfig)
-        check_robot_names(config.robots)
-        self.names = list(config.robots)
+        self.names = list(robots_served(config.robots))
         self.stream = TripStream(
             resolve_site(config.map),
             len(self.names),
@@ -64,12 +63,14 @@ class Dispatcher(ClockOnDemand, Node):
         self._refusals = [""] * count  # the refusals already dealt with
         self._status_due = 0.0
         self._goals = [
-            self.create_publisher(PoseStamped, f"{name}/goal_pose", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS)
+            self.create_publisher(
+                PoseStamped, in_namespace(name, "goal_pose"), NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
+            )
             for name in self.names
         ]
         self._status = self.create_publisher(String, "dispatcher/status", LATCHED)
-        self._odometry = [Inbox(self, Odometry, f"{name}/odom") for name in self.names]
-        self._charge = [Inbox(self, BatteryState, f"{name}/battery_state") for name in self.names]
+        self._odometry = [Inbox(self, Odometry, in_namespace(name, "odom")) for name in self.names]
+        self._charge = [Inbox(self, BatteryState, in_namespace(name, "battery_state")) for name in self.names]
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         self._planner_active = False  # has been: nobody's trip begins while the first planner still loads its model
         self._known = np.full((count, 3), np.nan)  # the goals that the planner says it has

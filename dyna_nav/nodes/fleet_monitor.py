@@ -20,6 +20,7 @@ from dyna_nav.nodes.collision_reports import of_the_run
 from dyna_nav.nodes.diagnostics import PlannerReport, RobotReport, gate_reports, planner_report, robot_reports
 from dyna_nav.nodes.inbox import Inbox
 from dyna_nav.nodes.messages import EVENTS, LATCHED
+from dyna_nav.nodes.robot_names import in_namespace
 from dyna_nav.safety.inputs import stamp_seconds
 
 PERIOD = 0.1  # how often robots, batteries and commands are looked at [s]
@@ -53,7 +54,7 @@ class FleetMonitor(Node):
         self._safe_stops: dict[tuple[int, str], dict] = {}
 
         def inboxes(message_type: type, topic: str) -> dict[str, Inbox]:
-            return {name: Inbox(self, message_type, f"{name}/{topic}") for name in names}
+            return {name: Inbox(self, message_type, in_namespace(name, topic)) for name in names}
 
         self._odometry, self._battery = inboxes(Odometry, "odom"), inboxes(BatteryState, "battery_state")
         self._commands = inboxes(TwistStamped, "cmd_vel")

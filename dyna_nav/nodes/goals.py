@@ -11,6 +11,7 @@ from rclpy.node import Node
 from dyna_nav.nodes.diagnostics import same_goal
 from dyna_nav.nodes.messages import pose_array
 from dyna_nav.nodes.planner_reports import PlannerReports
+from dyna_nav.nodes.robot_names import in_namespace
 from dyna_nav.safety.inputs import InputLimits, goal_fault
 from dyna_nav.site import Site
 
@@ -38,7 +39,7 @@ class Goals:
         return lambda message: self._on_goal(robot, message)
 
     def _on_goal(self, robot: int, message: PoseStamped) -> None:
-        topic = f"{self._robots[robot]}/goal_pose"
+        topic = in_namespace(self._robots[robot], "goal_pose")
         goal, refusal = (
             pose_array(message.pose),
             goal_fault(message, self._site, self._radius, topic, limits=self._limits),

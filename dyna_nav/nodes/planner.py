@@ -27,7 +27,7 @@ from dyna_nav.nodes.parameters import keep_parameters
 from dyna_nav.nodes.planner_parameters import read_parameters
 from dyna_nav.nodes.planner_reports import PlannerReports, planner_report_of
 from dyna_nav.nodes.process import serve, settle
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import called, robots_served
 from dyna_nav.nodes.robot_port import RobotPort
 from dyna_nav.nodes.transitions import loudly, refusable
 from dyna_nav.site import resolve_site
@@ -67,26 +67,26 @@ class Planner(ClockOnDemand, LifecycleNode):
         self._configure()
         for warning in self._controller.warnings:
             self.get_logger().warning(warning)
-        names = ", ".join(port.name for port in self._ports)
+        names = ", ".join(called(port.name) for port in self._ports)
         self.get_logger().info(f"configured: {names} on {self._site_name}, model {self._controller.model_version}")
         self._lifecycle = "inactive"
         return super().on_configure(state)
 
     def _configure(self) -> None:
         config, plan, robot, deadline, limits, timeouts, laser = read_parameters(self)
-        check_robot_names(config.robots)
+        names = robots_served(config.robots)
         site = resolve_site(config.map)
         self._site_name = site.name
         self._controller = load_controller(config, plan, site, robot)
-        self._controller.reset(site, len(config.robots), np.random.default_rng(config.seed), robot)
-        self._goals = Goals(self, config.robots, site, robot.radius, limits, self._controller.assign, self._reports)
+        self._controller.reset(site, len(names), np.random.default_rng(config.seed), robot)
+        self._goals = Goals(self, names, site, robot.radius, limits, self._controller.assign, self._reports)
         delay_ms = DurationHistogram()
         self._ports = [
             RobotPort(
                 self, name, config.pose_source, config.odometry_frame, SCAN_ANGLES, timeouts, limits, laser,
                 self._goals.callback(index), delay_ms,
             )
-            for index, name in enumerate(config.robots)
+            for index, name in enumerate(names)
         ]  # fmt: skip
         self._cycles = Cycles(
             self._ports, self._controller, deadline, plan.budget_ms / 1e3 or math.inf, delay_ms, self._steady,

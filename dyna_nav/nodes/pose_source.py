@@ -17,6 +17,7 @@ from std_srvs.srv import Empty
 
 from dyna_nav.nodes.inbox import Inbox
 from dyna_nav.nodes.messages import MAP_FRAME, pose_array, yaw_of
+from dyna_nav.nodes.robot_names import in_namespace
 from dyna_nav.safety.inputs import frame_fault, pose_fault, stamp_seconds
 from dyna_nav.viewpoint import compose, inverse
 
@@ -54,13 +55,13 @@ class AmclCorrection:
     depth = 50  # all: of a pose that was long in the making it must find the instant
 
     def __init__(self, node: Node, robot: str):
-        self._node, self._topic = node, f"{robot}/amcl_pose"
+        self._node, self._topic = node, in_namespace(robot, "amcl_pose")
         self._odometry: deque[tuple[float, np.ndarray, float]] = deque(maxlen=MEMORY)  # stamp [s], pose [3], way [m]
         self._correction: np.ndarray | None = None
         self._corrected_at = 0.0  # way driven when the correction was made [m]
         self._refused = f"{self._topic}: nothing received; start the localisation and give it an initial pose"
         self._inbox = Inbox(node, PoseWithCovarianceStamped, self._topic, reliable=True)
-        self._speak = node.create_client(Empty, f"{robot}/request_nomotion_update")
+        self._speak = node.create_client(Empty, in_namespace(robot, "request_nomotion_update"))
         self._asked = -math.inf  # odometry stamp at the last request [s]
 
     @property
@@ -123,7 +124,7 @@ class TfCorrection:
         from rclpy.time import Time
 
         self._newest = Time()
-        self._frame = odometry_frame or f"{robot}/odom"
+        self._frame = odometry_frame or in_namespace(robot, "odom")
         self.frames: tuple[str, ...] = (self._frame,)
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)

@@ -19,6 +19,7 @@ from dyna_nav.nodes.cycle_statistics import DurationHistogram
 from dyna_nav.nodes.inbox import NO_PUBLISHER_EVENTS, Inbox
 from dyna_nav.nodes.messages import NEWEST, pose_array, ranges_at, twist_stamped
 from dyna_nav.nodes.pose_source import make_pose_source
+from dyna_nav.nodes.robot_names import in_namespace
 from dyna_nav.parameters import parameter
 from dyna_nav.safety.inputs import (
     FirstFrame,
@@ -96,15 +97,18 @@ class RobotPort:
         self._odometry_frame, self._base_frame, self._scan_frame = FirstFrame(), FirstFrame(), FirstFrame()
         self._battery_fault: str | None = None
         self.command = node.create_lifecycle_publisher(
-            TwistStamped, f"{name}/cmd_vel_planned", NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
+            TwistStamped, in_namespace(name, "cmd_vel_planned"), NEWEST, event_callbacks=NO_PUBLISHER_EVENTS
         )
-        self.plan = node.create_lifecycle_publisher(Path, f"{name}/plan", NEWEST)
-        self._goal = node.create_subscription(PoseStamped, f"{name}/goal_pose", on_goal, NEWEST)
+        self.plan = node.create_lifecycle_publisher(Path, in_namespace(name, "plan"), NEWEST)
+        self._goal = node.create_subscription(PoseStamped, in_namespace(name, "goal_pose"), on_goal, NEWEST)
         self._inboxes = [
-            (Inbox(node, Odometry, f"{name}/odom", self._source.depth, read=wire.read), self._on_odometry),
-            (Inbox(node, LaserScan, f"{name}/scan", read=wire.read), self._on_scan),
-            (Inbox(node, BatteryState, f"{name}/battery_state"), self._on_battery),
-            (Inbox(node, TwistStamped, f"{name}/cmd_vel_executed", EXECUTED_DEPTH, read=wire.read), self._on_executed),
+            (Inbox(node, Odometry, in_namespace(name, "odom"), self._source.depth, read=wire.read), self._on_odometry),
+            (Inbox(node, LaserScan, in_namespace(name, "scan"), read=wire.read), self._on_scan),
+            (Inbox(node, BatteryState, in_namespace(name, "battery_state")), self._on_battery),
+            (
+                Inbox(node, TwistStamped, in_namespace(name, "cmd_vel_executed"), EXECUTED_DEPTH, read=wire.read),
+                self._on_executed,
+            ),
         ]
 
     def close(self) -> None:
@@ -119,7 +123,7 @@ class RobotPort:
     def send(self, command: np.ndarray) -> None:
         """Publish a command [2] (m/s, rad/s); safe from any thread."""
         stamp = self._node.get_clock().now().to_msg()
-        self.command.publish(twist_stamped(command, stamp, f"{self.name}/base_link"))
+        self.command.publish(twist_stamped(command, stamp, in_namespace(self.name, "base_link")))
 
     def planned(self, command: np.ndarray, begun: float) -> None:
         """A command [2] (m/s, rad/s) is about to be sent whose cycle began at the steady time ``begun`` [s]."""
@@ -158,15 +162,15 @@ class RobotPort:
             if fault:
                 return f"{kind} refused: {fault}"
             if at == -np.inf:
-                return f"{WAITING}{kind}: {self.name}/{topic}: nothing received yet"
+                return f"{WAITING}{kind}: {in_namespace(self.name, topic)}: nothing received yet"
             if now - at > limit:
-                return f"{kind} silent: {self.name}/{topic}: the newest is older than {limit:g} s"
+                return f"{kind} silent: {in_namespace(self.name, topic)}: the newest is older than {limit:g} s"
         if self._source.fault:
             return f"no pose: {self._source.fault}"
         return f"battery refused: {self._battery_fault}" if self._battery_fault else None
 
     def _on_odometry(self, message: Odometry, waited: float) -> None:
-        topic, stamp = f"{self.name}/odom", stamp_seconds(message.header.stamp)
+        topic, stamp = in_namespace(self.name, "odom"), stamp_seconds(message.header.stamp)
         clock = self._clock(stamp, waited)
         frames = self._source.frames or self._odometry_frame.allowed
         self._odometry_fault = odometry_fault(message, topic, clock, frames, self._base_frame.allowed, self._limits)
@@ -180,7 +184,9 @@ class RobotPort:
     def _on_scan(self, message: LaserScan, waited: float) -> None:
         stamp = stamp_seconds(message.header.stamp)
         clock = self._clock(stamp, waited)
-        self._scan_fault = scan_fault(message, f"{self.name}/scan", clock, self._scan_frame.allowed, self._limits)
+        self._scan_fault = scan_fault(
+            message, in_namespace(self.name, "scan"), clock, self._scan_frame.allowed, self._limits
+        )
         if self._scan_fault is None:
             self._scan_frame.keep(message.header.frame_id)
             self._scan_at = _measured(stamp, clock, waited)
@@ -192,7 +198,7 @@ class RobotPort:
         self._delay.executed(self._executed, self._executed_at)
 
     def _on_battery(self, message: BatteryState, _: float) -> None:
-        self._battery_fault = battery_fault(message, f"{self.name}/battery_state")
+        self._battery_fault = battery_fault(message, in_namespace(self.name, "battery_state"))
         if self._battery_fault is None and not math.isnan(message.percentage):  # not measured: as it was, or full
             self._battery = message.percentage
 

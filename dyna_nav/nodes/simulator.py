@@ -30,7 +30,7 @@ from dyna_nav.nodes.markers import people_markers
 from dyna_nav.nodes.messages import EVENTS, MAP_FRAME, NEWEST, SENSOR_SOURCE, pose_message
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import in_namespace, robots_served
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.parameters import parameter
 from dyna_nav.simulation import Collision, Simulation, SimulationConfig, Walkers, draw_people, spawn_poses
@@ -68,8 +68,7 @@ class Simulator(Node):
         super().__init__("simulator")
         self.config = declare_parameters(self, SimulatorConfig)
         physics = declare_parameters(self, SimulationConfig, prefix="simulation")
-        check_robot_names(self.config.robots)
-        self.names = list(self.config.robots)
+        self.names = list(robots_served(self.config.robots))
         site = resolve_site(self.config.map)
         hidden = resolve_site(self.config.hidden_map) if self.config.hidden_map else None
         self.simulation = self._populated(site, hidden, physics)
@@ -104,7 +103,7 @@ class Simulator(Node):
         def for_each_robot(message_type: type, topic: str) -> list:
             return [
                 self.create_publisher(
-                    message_type, f"{name}/{topic}", SENSOR_SOURCE, event_callbacks=NO_PUBLISHER_EVENTS
+                    message_type, in_namespace(name, topic), SENSOR_SOURCE, event_callbacks=NO_PUBLISHER_EVENTS
                 )
                 for name in self.names
             ]
@@ -112,7 +111,7 @@ class Simulator(Node):
         self._odometry = for_each_robot(Odometry, "odom")
         self._scans = for_each_robot(LaserScan, "scan")
         self._batteries = for_each_robot(BatteryState, "battery_state")
-        self._orders = [Inbox(self, TwistStamped, f"{name}/cmd_vel", reliable=True) for name in self.names]
+        self._orders = [Inbox(self, TwistStamped, in_namespace(name, "cmd_vel"), reliable=True) for name in self.names]
         self.create_subscription(String, "~/fault", self._on_fault, EVENTS)
 
     def _obey(self) -> None:
@@ -177,7 +176,7 @@ class Simulator(Node):
         if self.sensor_faults.silent_odometry[robot]:
             return
         message = Odometry(header=Header(stamp=stamp, frame_id=MAP_FRAME))
-        message.child_frame_id = f"{self.names[robot]}/base_link"
+        message.child_frame_id = in_namespace(self.names[robot], "base_link")
         pose = observation.pose[robot] if not self.sensor_faults.nan_odometry[robot] else np.full(3, np.nan)
         message.pose.pose = pose_message(pose)
         message.twist.twist.linear.x, message.twist.twist.angular.z = map(float, observation.twist[robot])
@@ -187,7 +186,7 @@ class Simulator(Node):
         if self.sensor_faults.silent_scan[robot]:
             return
         angles = observation.scan_angles
-        message = LaserScan(header=Header(stamp=stamp, frame_id=f"{self.names[robot]}/base_scan"))
+        message = LaserScan(header=Header(stamp=stamp, frame_id=in_namespace(self.names[robot], "base_scan")))
         message.angle_min, message.angle_max = float(angles[0]), float(angles[-1])
         message.angle_increment = float(angles[1] - angles[0])
         message.scan_time = TICK * SCAN_TICKS
@@ -196,7 +195,9 @@ class Simulator(Node):
         self._scans[robot].publish(message)
 
     def _publish_battery(self, robot: int, charge: float, stamp: Time) -> None:
-        message = BatteryState(header=Header(stamp=stamp, frame_id=f"{self.names[robot]}/base_link"), present=True)
+        message = BatteryState(
+            header=Header(stamp=stamp, frame_id=in_namespace(self.names[robot], "base_link")), present=True
+        )
         message.percentage = charge
         message.power_supply_technology = BatteryState.POWER_SUPPLY_TECHNOLOGY_LION
         self._batteries[robot].publish(message)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Twist, TwistStamped
@@ -28,7 +29,7 @@ from dyna_nav.nodes.emergency_memory import EmergencyMemory, how_to_release
 from dyna_nav.nodes.inbox import NO_EVENTS, NO_PUBLISHER_EVENTS, ClockOnDemand, Inbox
 from dyna_nav.nodes.parameters import declare_parameters
 from dyna_nav.nodes.process import serve
-from dyna_nav.nodes.robot_names import check_robot_names
+from dyna_nav.nodes.robot_names import called, in_namespace, robots_served
 from dyna_nav.parameters import parameter
 from dyna_nav.safety import gate as causes
 from dyna_nav.safety.gate import GateConfig, GateDecision, VelocityGate
@@ -42,7 +43,7 @@ _ERRORS = (causes.EMERGENCY_STOP, causes.ODOMETRY_BAD, causes.SCAN_BAD, causes.C
 class VelocityGateParameters:
     """Parameters of the node."""
 
-    robots: tuple[str, ...] = parameter((), "namespaces of the robots; empty: the robot of the node's own namespace")
+    robots: tuple[str, ...] = parameter((), "namespaces of the robots; ['']: the one of the node's own namespace")
     rate: float = parameter(20.0, "decisions per second, besides one for every command [Hz]", minimum=10, maximum=200)
     cmd_vel_stamped: bool = parameter(True, "publish geometry_msgs/TwistStamped, as Jazzy has it; false: Twist")
     frame: str = parameter("base_link", "frame of the commands, behind the robot's name")
@@ -61,7 +62,7 @@ class GatedRobot:
         self._node, self._parameters = node, parameters
         self._published = -math.inf
         self._reported = True
-        topic = f"{name}/{{}}".format if name else str
+        topic = partial(in_namespace, name)
         self._frame = topic(parameters.frame)
         newest = QoSProfile(depth=1)
 
@@ -158,11 +159,9 @@ class VelocityGateNode(ClockOnDemand, Node):
     def __init__(self) -> None:
         super().__init__("velocity_gate")
         parameters = declare_parameters(self, VelocityGateParameters)
-        if parameters.robots:
-            check_robot_names(parameters.robots)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._emergency_memory = EmergencyMemory(self.context.get_domain_id())
-        self.robots = [GatedRobot(self, name, parameters) for name in parameters.robots or ("",)]
+        self.robots = [GatedRobot(self, name, parameters) for name in robots_served(parameters.robots)]
         self.watch_emergency_stop("/emergency_stop", self.robots)
         # Steady clocks: with simulated time, a simulator that stands still must not stop the gate's decisions.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -199,9 +198,9 @@ class VelocityGateNode(ClockOnDemand, Node):
     def on_change(self, robot: GatedRobot, decision: GateDecision) -> None:
         """Report a robot that was stopped or may go on, at once."""
         if decision.cause is None:
-            self.get_logger().info(f"{robot.name or 'robot'}: drives on")
+            self.get_logger().info(f"{called(robot.name)}: drives on")
         else:
-            self.get_logger().warning(f"{robot.name or 'robot'}: stopped: {decision.reason}")
+            self.get_logger().warning(f"{called(robot.name)}: stopped: {decision.reason}")
         self._publish([robot.diagnostics()])
 
     def close(self) -> None:
