@@ -16,7 +16,7 @@ from dyna_nav.nodes.robot_names import robots_served
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "robot.yaml")
 
 ARGUMENTS = (
-    ("namespace", "r1", "namespace of the robot, whose topics are <namespace>/odom, ...; '' for odom, scan, ..."),
+    ("namespace", "r1", "namespace of the robot, whose topics are <namespace>/odom, ...; / for /odom, ..."),
     ("map", "", "path of the site's map_server yaml"),
     ("model", "", "folder of the model bundle; empty: the one that ships with the package"),
     ("use_sim_time", "false", "take the time from /clock"),
@@ -30,7 +30,7 @@ def nodes(context) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     if not value["map"]:
         raise ValueError("launch argument map is missing; give the path of the site's map_server yaml: map:=hall.yaml")
-    names = [value["namespace"]]  # [""] is how ROS hands on an empty list
+    names = [value["namespace"].strip("/")]  # [""] is how ROS hands on an empty list
     robots_served(list(filter(None, names)))  # here, because a gate that refuses it would be started again and again
     common = {"robots": names, "use_sim_time": truth("use_sim_time", value["use_sim_time"])}
     level = log_level(value["log_level"])

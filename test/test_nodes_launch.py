@@ -48,7 +48,7 @@ def test_a_real_robot_has_planner_and_gate_and_needs_a_map():
     assert executables(nodes("robot.launch.py", map="hall.yaml")) == ["planner", "velocity_gate"]
     with pytest.raises(ValueError, match="launch argument map is missing"):
         nodes("robot.launch.py")
-    assert executables(nodes("robot.launch.py", map="hall.yaml", namespace="")) == ["planner", "velocity_gate"]
+    assert executables(nodes("robot.launch.py", map="hall.yaml", namespace="/")) == ["planner", "velocity_gate"]
 
 
 def test_robots_are_counted_or_named():
