@@ -269,7 +269,7 @@ def test_every_contact_and_near_miss_is_told_with_time_and_place():
     result = replace(episode("dyna2", 4, touched), near_misses=[NearMiss(1.0, 0, "robot:1", 2.0, 2.9)])
     told = tables.incidents([result])
     whose = {"controller": "dyna2", "seed": 4}
-    hit = {"kind": "collision", "time": 1.235, "robot": 0, "other": "wall", "x": 2.0, "y": 3.0, "speed": 0.5}
+    hit = {"kind": "collision", "time": 1.2346, "robot": 0, "other": "wall", "x": 2.0, "y": 3.0, "speed": 0.5}
     assert told[0] == whose | hit
     assert [row["kind"] for row in told] == ["collision", "walked_into", "near_miss"]
     assert told[2]["other"] == "robot:1"

@@ -35,7 +35,6 @@ from dyna_nav.nodes.messages import pose_array, pose_message, ranges_at
 from dyna_nav.nodes.pose_source import compose, inverse
 from dyna_nav.nodes.process import settle
 from dyna_nav.nodes.process_environment import launch_environment, ros_environment
-from dyna_nav.nodes.robot_names import check_robot_names, in_namespace, robots_served
 from dyna_nav.nodes.simulator_faults import SensorFaults, apply_fault
 from dyna_nav.nodes.transport import this_machine_only, without_shared_memory
 from dyna_nav.nodes.trips import TripConfig, TripStream
@@ -163,30 +162,6 @@ def test_slots_without_a_cycle_are_counted_once():
     schedule = Schedule(0.1, start=0.0)
     assert [schedule.begin(now)[1] for now in (0.101, 0.201, 0.511, 0.601, 0.701)] == [0, 0, 2, 0, 0]
     assert schedule.skipped == 2
-
-
-# Names.
-
-
-@pytest.mark.parametrize("name", ["amr-1", "1st", "", "r 1", "/r1", "r1/", "röbi"])
-def test_a_name_that_ros_would_refuse_is_refused_in_one_sentence(name):
-    with pytest.raises(ValueError, match="parameter robots"):
-        check_robot_names(["r1", name])
-
-
-def test_names_that_ros_takes_are_taken_once_each():
-    check_robot_names(["r1", "hall_2/amr_1"])
-    for names in ([], ["r1", "r1"]):
-        with pytest.raises(ValueError, match="each robot once"):
-            check_robot_names(names)
-
-
-def test_without_names_a_node_serves_the_robot_of_its_own_namespace():
-    assert robots_served([]) == ("",)
-    assert robots_served(("r1", "r2")) == ("r1", "r2")
-    with pytest.raises(ValueError, match="'1st', which cannot be a ROS namespace"):
-        robots_served(["1st"])
-    assert [in_namespace(name, "odom") for name in ("r1", "")] == ["r1/odom", "odom"]
 
 
 # Trips.

@@ -14,7 +14,7 @@ def module_files(module: str, root: Path) -> list[Path]:
 
     A file that cannot be parsed imports nothing. Raises OSError for one that cannot be read.
     """
-    files: dict[str, list[Path]] = {}
+    files: dict[str, Path | None] = {}  # by the name of the module; None: not from there
     waiting = [module]
     while waiting:
         name = waiting.pop()
@@ -24,12 +24,13 @@ def module_files(module: str, root: Path) -> list[Path]:
         found = next(
             (file for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")) if file.is_file()), None
         )
-        files[name] = [found] if found else []
+        files[name] = found
         if found:
             package = name if found.name == "__init__.py" else name.rpartition(".")[0]
             waiting += _imports(found, package)
-        waiting += [name.rpartition(".")[0]] if "." in name else []  # its packages run first
-    return sorted(file for one in files.values() for file in one)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])  # its packages run first
+    return sorted(file for file in files.values() if file)
 
 
 def _imports(file: Path, package: str) -> Iterator[str]:

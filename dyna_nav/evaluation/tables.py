@@ -84,13 +84,9 @@ def incidents(results: list[EpisodeResult]) -> list[dict]:
         whose = {"controller": result.controller, "seed": result.seed}
         for hit in result.collisions:
             kind = "walked_into" if hit.walked_into else "collision"
-            rows.append(whose | {"kind": kind} | _rounded(dataclasses.asdict(hit)))
-        rows += [whose | {"kind": "near_miss"} | _rounded(dataclasses.asdict(near)) for near in result.near_misses]
-    return rows
-
-
-def _rounded(fields: dict) -> dict:
-    return {name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()}
+            rows.append(whose | {"kind": kind} | dataclasses.asdict(hit))
+        rows += [whose | {"kind": "near_miss"} | dataclasses.asdict(near) for near in result.near_misses]
+    return [{name: _cell(value) for name, value in row.items()} for row in rows]
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -21,7 +21,7 @@ class PlannerNodeConfig:
     """Parameters of the planner node; those of the algorithm follow under ``planner``, of the base under ``robot``."""
 
     robots: tuple[str, ...] = parameter(
-        ("r1", "r2", "r3", "r4"), "namespaces of the robots; ['']: the one of the node's own namespace"
+        ("r1", "r2", "r3", "r4"), "namespaces of the robots; none, written ['']: that of the node"
     )
     map: str = parameter("default", "site: path of a map_server yaml, default, or random:SEED")
     model: str = parameter("", "folder of the model bundle; empty: the one that ships with the package")

@@ -43,7 +43,7 @@ _ERRORS = (causes.EMERGENCY_STOP, causes.ODOMETRY_BAD, causes.SCAN_BAD, causes.C
 class VelocityGateParameters:
     """Parameters of the node."""
 
-    robots: tuple[str, ...] = parameter((), "namespaces of the robots; ['']: the one of the node's own namespace")
+    robots: tuple[str, ...] = parameter((), "namespaces of the robots; none, written ['']: that of the node")
     rate: float = parameter(20.0, "decisions per second, besides one for every command [Hz]", minimum=10, maximum=200)
     cmd_vel_stamped: bool = parameter(True, "publish geometry_msgs/TwistStamped, as Jazzy has it; false: Twist")
     frame: str = parameter("base_link", "frame of the commands, behind the robot's name")
